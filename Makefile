@@ -1,0 +1,56 @@
+# make demo   see a pair at work
+# make test   everything that is tested, on this kernel and in a guest
+# make        build bin/haldir
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     ?= development
+BIN         := bin/haldir
+
+# Packages whose tests need ip_vs or the tunnel modules. They run in the guest
+# kernel where this one lacks them.
+GUEST_TESTS := ./ipvsctl/ipvsnl ./internal/netif ./realserver ./lab
+
+export CGO_ENABLED = 0
+# Programs that Debian keeps out of an ordinary user's path.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: build demo test lint test-native test-guest fuzz install clean
+
+build:
+	$(GO) build -trimpath -ldflags '-s -w -X main.versionName=$(VERSION)' -o $(BIN) ./cmd/haldir
+
+demo: build
+	$(BIN) lab demo
+
+test: lint test-native test-guest
+
+lint:
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# The race detector needs cgo. One package at a time: the namespace tests
+# measure time.
+test-native:
+	scripts/install-test-tools
+	HALDIR_TEST_REQUIRE=root,keepalived,guest CGO_ENABLED=1 $(GO) test -race -timeout 5m -p 1 ./...
+
+test-guest: build
+	scripts/install-test-tools
+	$(GO) run ./lab/guest/guestrun -timeout 15m -with ipvsadm -file /data/haldir=$(BIN) \
+		-env HALDIR_BINARY=/data/haldir -env HALDIR_TEST_REQUIRE=root,ipvs,ipvsadm \
+		$(addprefix -test ,$(GUEST_TESTS)) -- -test.v
+
+# A minute for each fuzz target.
+fuzz:
+	scripts/fuzz 60s
+
+install: build
+	install -D -m 755 $(BIN) $(DESTDIR)/usr/sbin/haldir
+	install -D -m 644 etc/systemd/haldir.service $(DESTDIR)/lib/systemd/system/haldir.service
+	install -D -m 644 etc/systemd/haldir-realserver.service $(DESTDIR)/lib/systemd/system/haldir-realserver.service
+	test -e $(DESTDIR)/etc/haldir/haldir.toml || install -D -m 644 etc/haldir.toml $(DESTDIR)/etc/haldir/haldir.toml
+
+clean:
+	rm -rf bin dist

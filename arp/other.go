@@ -1,0 +1,24 @@
+//go:build !linux
+
+package arp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+var errOtherSystem = fmt.Errorf("ARP on a system other than Linux: %w", errors.ErrUnsupported)
+
+// Open opens the port of an Ethernet interface; on Linux alone.
+func Open(string) (Port, error) { return nil, errOtherSystem }
+
+// Probe asks the segment who has an address; on Linux alone.
+func Probe(context.Context, string, netip.Addr, time.Duration) ([]Answer, error) {
+	return nil, errOtherSystem
+}
+
+// Claims reports who claims an address; on Linux alone.
+func Claims(context.Context, string, func(netip.Addr) bool, func(Claim)) error { return errOtherSystem }

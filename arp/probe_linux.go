@@ -1,0 +1,203 @@
+package arp
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
+)
+
+// Probe asks the segment at the interface who has addr and returns every
+// station that answered until wait was over, in the order of their first
+// answers; none means that nobody has it. This host does not hear itself, so if
+// it holds addr there, each answer is a conflict; otherwise two are.
+//
+// The probes change no neighbour's table: for IPv4 they are those of RFC 5227
+// section 2.1.1, with sender address 0.0.0.0, for IPv6 the solicitations of RFC
+// 4862 section 5.4.2, from the unspecified address. A station that is itself
+// still checking an IPv6 address for duplicates takes such a solicitation for one.
+// An answer is whatever those sections take as a conflict: a reply for addr, or
+// any other ARP packet sent from it, or a neighbour advertisement for it. Three
+// probes are spread over wait. If ctx ends first, the answers so far come with its
+// error. Needs CAP_NET_RAW.
+func Probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) ([]Answer, error) {
+	answers, err := probe(ctx, ifname, addr, wait)
+	if err != nil {
+		return answers, fmt.Errorf("asking for %s on %s: %w", addr, ifname, err)
+	}
+	return answers, nil
+}
+
+func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) ([]Answer, error) {
+	if wait <= 0 {
+		return nil, errors.New("there is no time to wait for an answer")
+	}
+	q, err := newQuestioner(ifname, addr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = q.conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = q.conn.Close() })
+	defer stop()
+	var answers []Answer
+	start := time.Now()
+	for asked := 0; ; {
+		elapsed := time.Since(start)
+		if elapsed >= wait {
+			return answers, nil
+		}
+		next := wait * time.Duration(asked) / probes
+		if asked < probes && elapsed >= next {
+			if err := send(q.conn, q.to, q.data); err != nil {
+				return answers, contextOr(ctx, err)
+			}
+			asked++
+			continue
+		}
+		claim, err := receive(q.conn, start.Add(min(next, wait)), q.parse)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil:
+			return answers, contextOr(ctx, err)
+		case claim.Address == addr:
+			answers = collect(answers, claim.MAC, time.Since(start))
+		}
+	}
+}
+
+// questioner is a socket that receives answers about one address, and the packet
+// that asks for them.
+type questioner struct {
+	conn  *packet.Conn
+	to    net.HardwareAddr
+	data  []byte
+	parse parser
+}
+
+// parser reads a packet that came from an Ethernet address.
+type parser func(data []byte, from net.HardwareAddr) (Claim, bool)
+
+func parseARP(data []byte, _ net.HardwareAddr) (Claim, bool) { return parseClaim(data) }
+
+func newQuestioner(ifname string, addr netip.Addr) (*questioner, error) {
+	q := &questioner{to: broadcast(), parse: parseARP}
+	etherType, filter := etherTypeARP, senderFilter
+	if !addr.Is4() {
+		etherType, filter, q.parse = etherTypeIPv6, advertisementFilter, parseAdvertisement
+	}
+	if !addr.Is4() && (addr.Is4In6() || addr.Zone() != "" || !addr.IsValid()) {
+		return nil, fmt.Errorf("%s is not an address as packets carry it: %w", addr, errors.ErrUnsupported)
+	}
+	conn, ifi, err := listen(ifname, etherType, filter(addr))
+	if err != nil {
+		return nil, err
+	}
+	q.conn = conn
+	if addr.Is4() {
+		q.data, err = question(ifi.HardwareAddr, addr)
+	} else {
+		q.data, q.to, err = solicitation(addr)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return q, nil
+}
+
+// advertisementFilter lets neighbour advertisements for addr pass.
+func advertisementFilter(addr netip.Addr) []bpf.Instruction {
+	octets := addr.As16()
+	program := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: nextHeaderOffset6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: nextHeader6, SkipFalse: 11},
+		bpf.LoadAbsolute{Off: typeOffset6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipFalse: 9},
+	}
+	for i := range 4 {
+		program = append(program,
+			bpf.LoadAbsolute{Off: targetOffset6 + uint32(4*i), Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(octets[4*i:]), SkipFalse: uint8(7 - 2*i)},
+		)
+	}
+	return append(program, bpf.RetConstant{Val: maxPacket6}, bpf.RetConstant{Val: 0})
+}
+
+// senderFilter lets packets pass whose sender address is addr.
+func senderFilter(addr netip.Addr) []bpf.Instruction {
+	octets := addr.As4()
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: senderOffset, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(octets[:]), SkipFalse: 1},
+		bpf.RetConstant{Val: maxPacket},
+		bpf.RetConstant{Val: 0},
+	}
+}
+
+// maxPacket is more than the longest ARP packet for Ethernet and IPv4, padded.
+const maxPacket = 128
+
+// maxPacket6 is more than any neighbour advertisement that makes sense.
+const maxPacket6 = 1500
+
+// receive returns the next packet that claims an address. What is malformed or
+// claims nothing is the zero Claim: the caller looks at the time and goes on.
+func receive(conn *packet.Conn, deadline time.Time, parse parser) (Claim, error) {
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return Claim{}, err
+	}
+	var buf [maxPacket6]byte
+	n, from, err := conn.ReadFrom(buf[:])
+	if err != nil {
+		return Claim{}, err
+	}
+	var mac net.HardwareAddr
+	if a, ok := from.(*packet.Addr); ok {
+		mac = a.HardwareAddr
+	}
+	claim, _ := parse(buf[:n], mac)
+	return claim, nil
+}
+
+// contextOr returns the context's error if that is why err happened.
+func contextOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Claims reports, for IPv4 alone, every ARP packet on the interface in which another station
+// claims an address for which held returns true, until ctx ends; it then
+// returns nil. That is how a conflict is noticed without asking. Both functions
+// are called by this goroutine, at the rate of the packets. Needs CAP_NET_RAW.
+func Claims(ctx context.Context, ifname string, held func(netip.Addr) bool, sink func(Claim)) error {
+	conn, ifi, err := listen(ifname, etherTypeARP, []bpf.Instruction{bpf.RetConstant{Val: maxPacket}})
+	if err != nil {
+		return fmt.Errorf("listening for ARP on %s: %w", ifname, err)
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	for {
+		claim, err := receive(conn, time.Time{}, parseARP)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listening for ARP on %s: %w", ifname, err)
+		}
+		own := bytes.Equal(claim.MAC, ifi.HardwareAddr)
+		if claim.Address.IsValid() && !own && held(claim.Address) {
+			sink(claim)
+		}
+	}
+}

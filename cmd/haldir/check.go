@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/haldir-lb/haldir/internal/config"
+)
+
+func newCheck(s *settings) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether the configuration is right, and what it would do",
+		Long: `Say whether the configuration is right: every error with file, line and column,
+all of them in one run. If it is right, say what would happen on each node:
+priorities, who is master, and how long a failover takes by the timers.
+With --director also what haldir run would demand of this host.
+
+Exit status 0: it is right. 2: it is not.`,
+		Example: "  haldir check\n  haldir check -c ./haldir.toml --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return s.check() },
+	}
+	s.addConfig(cmd)
+	s.addJSON(cmd)
+	cmd.Flags().BoolVar(&s.director, "director", false, "check for a director on this host: its interfaces exist, its name is listed")
+	return cmd
+}
+
+// checkReport is the JSON form of a check.
+type checkReport struct {
+	Right    bool              `json:"right"`
+	Errors   []checkDiagnostic `json:"errors"`
+	Warnings []checkDiagnostic `json:"warnings"`
+	Digest   string            `json:"digest,omitempty"`
+	Timers   []config.Preview  `json:"timers,omitempty"`
+}
+
+type checkDiagnostic struct {
+	File       string `json:"file"`
+	Line       int    `json:"line,omitempty"`
+	Column     int    `json:"column,omitempty"`
+	Path       string `json:"path,omitempty"`
+	Value      string `json:"value,omitempty"`
+	Message    string `json:"message"`
+	Legal      string `json:"legal,omitempty"`
+	Suggestion string `json:"suggestion,omitempty"`
+}
+
+func (s *settings) check() error {
+	cfg, err := s.load(s.director)
+	var wrong config.Diagnostics
+	if err != nil && !errors.As(err, &wrong) {
+		return usage(err)
+	}
+	if s.json {
+		report := checkReport{Right: err == nil, Errors: diagnostics(wrong), Warnings: []checkDiagnostic{}}
+		if err == nil {
+			report.Warnings, report.Digest, report.Timers = diagnostics(cfg.Warnings), cfg.Digest, cfg.Preview()
+		}
+		if err := printJSON(s.stdout, report); err != nil {
+			return problem(err)
+		}
+	} else if err == nil {
+		printCheck(s.stdout, cfg)
+	} else {
+		fmt.Fprintln(s.stderr, err)
+		fmt.Fprintf(s.stderr, "%s\n", count(len(wrong), "error"))
+	}
+	if err != nil {
+		return &statusError{code: exitUsage}
+	}
+	return nil
+}
+
+func diagnostics(list config.Diagnostics) []checkDiagnostic {
+	out := make([]checkDiagnostic, len(list))
+	for i, d := range list {
+		out[i] = checkDiagnostic{d.File, d.Line, d.Column, d.Path, d.Value, d.Message, d.Legal, d.Suggestion}
+	}
+	return out
+}
+
+func printCheck(w io.Writer, cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		fmt.Fprintf(w, "warning: %v\n", warning)
+	}
+	fmt.Fprintf(w, "The configuration is right: %s, %s.\n", count(len(cfg.VRRP), "virtual router"), count(len(cfg.Services), "service"))
+	for _, p := range cfg.Preview() {
+		fmt.Fprintf(w, "\nvirtual router %q, an advert every %v\n", p.VRRP, p.Interval)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "  node\tpriority\tif it dies\tif it hands over")
+		for _, n := range p.Nodes {
+			name := n.Node
+			if name == "" {
+				name = "(every node)"
+			}
+			if !n.Takes {
+				fmt.Fprintf(table, "  %s\t%d\tnobody takes over\t\n", name, n.Priority)
+				continue
+			}
+			taker := n.Taker
+			if taker == "" {
+				taker = "the one with the higher address"
+			}
+			fmt.Fprintf(table, "  %s\t%d\t%s takes over within %v\t%s takes over within %v\n",
+				name, n.Priority, taker, milliseconds(n.Crash), taker, milliseconds(n.Planned))
+		}
+		_ = table.Flush()
+		switch {
+		case p.Winner == "":
+			fmt.Fprintln(w, "  With all of them alive, the higher source address is master.")
+		case p.Preempt:
+			fmt.Fprintf(w, "  With all of them alive, %s is master.\n", p.Winner)
+		default:
+			fmt.Fprintf(w, "  With all of them alive, the master stays; %s wins an election.\n", p.Winner)
+		}
+	}
+}
+
+// milliseconds rounds up: a promise must not be shorter than the timers.
+func milliseconds(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

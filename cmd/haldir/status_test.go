@@ -1,0 +1,163 @@
+package main
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/haldir-lb/haldir/internal/control"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// everything is a status with every kind of line.
+func everything() control.Status {
+	now := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	yes, no, two, zero := true, false, uint32(2), uint32(0)
+	recent := control.Of(740 * time.Millisecond)
+	return control.Status{
+		API: control.Version, Node: "lvs1", At: now, Release: "1.2.3 abcdef012345",
+		Config: control.ConfigStatus{Path: "/etc/haldir/haldir.toml", Digest: "0123456789abcdef", Loaded: ago(49 * time.Hour)},
+		Processes: []control.ProcessStatus{
+			{Role: "supervisor", PID: 100, Since: ago(49 * time.Hour)},
+			{Role: "speaker", PID: 101, Since: ago(49 * time.Hour), Scheduling: "round robin, real-time priority 10"},
+			{Role: "director", PID: 140, Since: ago(90 * time.Second), Restarts: 1, LastExit: "signal: killed", Down: control.Of(12 * time.Millisecond), Scheduling: "ordinary, nice 0"},
+			{Role: "checker", Since: ago(300 * time.Millisecond), Restarts: 12, LastExit: "exit status 1", Scheduling: "ordinary, nice 0"},
+		},
+		Routers: []control.RouterStatus{
+			{
+				Name: "edge", Interface: "eth0", VRID: 51, State: "master", Since: ago(25 * time.Hour), Reason: "master silent", Priority: 150,
+				Interval: control.Of(time.Second), Peer: &control.PeerStatus{Address: "192.0.2.2", Priority: 100, Age: control.Of(25 * time.Hour)},
+				Addresses: []control.AddressStatus{
+					{Address: "192.0.2.100/24", Interface: "eth0", Present: &yes, Ours: true, Announced: ago(42 * time.Second)},
+					{Address: "192.0.2.101/24", Interface: "eth0", Present: &yes},
+					{Address: "192.0.2.102/24", Interface: "eth0", Present: &no, Announced: ago(time.Second)},
+					{Address: "192.0.2.103/24", Interface: "eth0"},
+				},
+			},
+			{
+				Name: "inner", Interface: "eth1", VRID: 52, State: "backup", Since: ago(1500 * time.Millisecond), Reason: "start", Priority: 100,
+				Interval: control.Of(100 * time.Millisecond), Peer: &control.PeerStatus{Address: "10.0.0.2", Priority: 150, Age: control.Of(33 * time.Millisecond)},
+			},
+			{Name: "lost", Interface: "eth2", VRID: 53, State: "unknown", Interval: control.Of(time.Second)},
+		},
+		Services: []control.ServiceStatus{
+			{
+				Name: "web", Protocol: "tcp", Listen: "192.0.2.100:80", Forward: "dr", Scheduler: "wlc", Loaded: &yes,
+				Stats: &control.Stats{Connections: 123456},
+				Real: []control.RealStatus{
+					{Address: netip.MustParseAddrPort("192.0.2.11:80"), Health: "up", Checked: &recent, Weight: &two, Active: 17, Inactive: 204},
+					{Address: netip.MustParseAddrPort("192.0.2.12:80"), Health: "down", Checked: &recent, Reason: "connection refused", HealthSince: ago(5 * time.Minute)},
+					{Address: netip.MustParseAddrPort("192.0.2.13:80"), Health: "unknown"},
+					{Address: netip.MustParseAddrPort("192.0.2.14:80"), Health: "unchecked", Weight: &zero},
+					{Address: netip.MustParseAddrPort("192.0.2.15:80"), Health: "up", Checked: &recent, Stale: true, Weight: &two},
+				},
+			},
+			{Name: "dns", Protocol: "udp", Listen: "192.0.2.100:53", Forward: "nat", Scheduler: "rr", Loaded: &no},
+			{Name: "mail", Protocol: "tcp", Listen: "192.0.2.100:25", Forward: "tun", Scheduler: "rr"},
+		},
+		Foreign:  []string{"tcp 198.51.100.1:443"},
+		Problems: []string{`service "web": 192.0.2.12:80 is down: connection refused`},
+		Unknown:  []string{"the IPVS table: timeout"},
+	}
+}
+
+func TestRenderStatus(t *testing.T) {
+	for name, p := range map[string]paint{"plain": false, "coloured": true} {
+		t.Run(name, func(t *testing.T) {
+			got := renderStatus(everything(), p)
+			file := filepath.Join("testdata", "status-"+name+".txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestColoursAddNothingButColour(t *testing.T) {
+	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	plain, coloured := renderStatus(everything(), false), renderStatus(everything(), true)
+	if strings.Contains(plain, "\x1b") {
+		t.Error("the plain form has escapes")
+	}
+	if got := escapes.ReplaceAllString(coloured, ""); got != plain {
+		t.Errorf("without its colours the coloured form is\n%s\nwant\n%s", got, plain)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for in, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0s", 1900 * time.Microsecond: "1ms", 999 * time.Millisecond: "999ms",
+		12345 * time.Millisecond: "12.3s", 59*time.Second + 990*time.Millisecond: "59.9s", time.Minute: "1m", 10 * time.Minute: "10m",
+		90*time.Minute + 400*time.Millisecond: "1h30m", 20 * time.Hour: "20h", 70*time.Minute + time.Second: "1h10m1s",
+		24 * time.Hour: "1d0h", 25 * time.Hour: "1d1h", 48*time.Hour - time.Minute: "1d23h", 1000 * time.Hour: "41d16h",
+	} {
+		if got := short(in); got != want {
+			t.Errorf("short(%v) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestExitStatusOfStatusSaysWhetherAllIsWell(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*control.Status)
+		want   int
+	}{
+		{"all is well", func(s *control.Status) { s.Problems, s.Unknown = nil, nil }, exitDone},
+		{"a problem", func(s *control.Status) { s.Unknown = nil }, exitProblem},
+		{"something unknown", func(s *control.Status) { s.Problems = nil }, exitProblem},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status := everything()
+			test.change(&status)
+			dir := serve(t, status, control.ReloadResult{})
+			got, stdout, stderr := haldir("status", "--run-dir", dir)
+			if got != test.want || stdout != renderStatus(status, false) || stderr != "" {
+				t.Errorf("exit status %d, want %d; %q; %q", got, test.want, stdout, stderr)
+			}
+			if got, stdout, _ := haldir("status", "--run-dir", dir, "--json"); got != test.want || !strings.HasPrefix(stdout, "{\n  \"api\": \"v1\",") {
+				t.Errorf("as JSON: exit status %d, want %d; %q", got, test.want, stdout)
+			}
+		})
+	}
+}
+
+func TestReloadReportsItsOutcome(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		result         control.ReloadResult
+		want           int
+		stdout, stderr string
+	}{
+		{"applied", control.ReloadResult{Applied: true, Changes: []string{"one", "two"}}, exitDone, "one\ntwo\n", ""},
+		{"nothing new", control.ReloadResult{Applied: true}, exitDone, "applied; nothing is different\n", ""},
+		{"refused", control.ReloadResult{Errors: []string{"f:1:2: x", "f:3:4: y"}}, exitUsage, "", "f:1:2: x\nf:3:4: y\nhaldir: refused; nothing was changed\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := serve(t, control.Status{}, test.result)
+			got, stdout, stderr := haldir("reload", "--run-dir", dir)
+			if got != test.want || stdout != test.stdout || stderr != test.stderr {
+				t.Errorf("exit status %d, %q, %q; want %d, %q, %q", got, stdout, stderr, test.want, test.stdout, test.stderr)
+			}
+			if got, stdout, stderr := haldir("reload", "--run-dir", dir, "--json"); got != test.want || !strings.HasPrefix(stdout, "{\n") || stderr != "" {
+				t.Errorf("as JSON: exit status %d, want %d; %q; %q", got, test.want, stdout, stderr)
+			}
+		})
+	}
+}

@@ -1,0 +1,247 @@
+package healthcheck
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// refreshEvery is the least time between two verdicts of one target that
+	// report no change.
+	refreshEvery = time.Second
+	// abandonAfter is how long past its timeout a check may take to return
+	// before its target is judged without it.
+	abandonAfter = 250 * time.Millisecond
+)
+
+// board is the state of all targets and their timetable. It is pure: it knows
+// the time by what it is told, starts nothing and calls nobody.
+type board struct {
+	base    time.Time // slots are counted from here
+	random  *rand.Rand
+	limit   int // checks at a time
+	prepare func(Target) (Checker, error)
+	running int
+	entries map[string]*entry
+	timers  timers   // entries by their next event
+	waiting []*entry // due, but all slots were taken; oldest first
+}
+
+// entry is one target on the board.
+type entry struct {
+	target    Target
+	check     Checker // nil where refused
+	verdict   Verdict
+	published time.Time // when the verdict was last given out
+	run       uint64    // number of the check in flight, or of the last one
+	state     entryState
+	stuck     bool      // an abandoned check has not returned yet
+	next      time.Time // idle: the check is due; running: it is abandoned
+	index     int       // in timers; -1 when not there
+	cancel    func()    // ends the check in flight; nil when there is none
+}
+
+type entryState uint8
+
+const (
+	idle    entryState = iota + 1 // in timers
+	queued                        // in waiting
+	running                       // in timers
+	gone                          // removed; may still be in waiting
+	refused                       // invalid: never checked
+)
+
+func newBoard(now time.Time, limit int, random *rand.Rand, prepare func(Target) (Checker, error)) *board {
+	return &board{base: now, random: random, limit: limit, prepare: prepare, entries: map[string]*entry{}}
+}
+
+// set makes targets the whole set and returns the verdicts to give out: those
+// of targets that cannot be checked.
+func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) []Verdict {
+	var out []Verdict
+	wanted := make(map[string]bool, len(targets))
+	for _, t := range targets {
+		if wanted[t.ID] {
+			continue
+		}
+		wanted[t.ID] = true
+		e := b.entries[t.ID]
+		if e != nil && e.target == t {
+			continue
+		}
+		check, err := b.prepare(t)
+		switch {
+		case e == nil:
+			e = b.add(now, t, check, err, known[t.ID])
+		case e.target.Type != t.Type || e.target.Address != t.Address || e.state == refused || err != nil:
+			b.remove(e)
+			e = b.add(now, t, check, err, Verdict{})
+		default:
+			e.check = check
+			b.retime(now, e, t)
+		}
+		if e.state == refused {
+			e.published = now
+			out = append(out, e.verdict)
+		}
+	}
+	for id, e := range b.entries {
+		if !wanted[id] {
+			b.remove(e)
+		}
+	}
+	return out
+}
+
+// add puts a new target on the board. Where there is an error instead of a
+// checker, it is refused.
+func (b *board) add(now time.Time, t Target, check Checker, err error, known Verdict) *entry {
+	e := &entry{target: t, check: check, index: -1, state: idle, next: firstCheck(now, t)}
+	e.verdict = Verdict{ID: t.ID, Status: Unknown, Since: now}
+	if known.Status == Up || known.Status == Down {
+		e.verdict = known
+		e.verdict.ID = t.ID
+		e.verdict.Known = true
+		e.verdict.Rising, e.verdict.Falling = max(0, known.Rising), max(0, known.Falling)
+	}
+	b.entries[t.ID] = e
+	if err != nil {
+		e.state = refused
+		e.verdict.Reason, e.verdict.Detail = ReasonInvalid, err.Error()
+		return e
+	}
+	heap.Push(&b.timers, e)
+	return e
+}
+
+// retime gives an entry other timing, thresholds or options; what is believed
+// stays.
+func (b *board) retime(now time.Time, e *entry, t Target) {
+	every := e.target.Every
+	e.target = t
+	if e.state == idle && every != t.Every {
+		e.next = nextCheck(b.base, now, t, b.random)
+		heap.Fix(&b.timers, e.index)
+	}
+}
+
+// remove takes an entry off the board and ends its check.
+func (b *board) remove(e *entry) {
+	delete(b.entries, e.target.ID)
+	if e.index >= 0 {
+		heap.Remove(&b.timers, e.index)
+	}
+	if e.state == running {
+		b.running--
+	}
+	e.state = gone
+	e.end()
+}
+
+// end cancels the check in flight.
+func (e *entry) end() {
+	if e.cancel != nil {
+		e.cancel()
+		e.cancel = nil
+	}
+}
+
+// advance handles what is due at now: it returns the entries whose checks are
+// to be started and the verdicts to give out.
+func (b *board) advance(now time.Time) (start []*entry, out []Verdict) {
+	for len(b.timers) > 0 && !b.timers[0].next.After(now) {
+		e := heap.Pop(&b.timers).(*entry)
+		switch {
+		case e.state == running:
+			e.end()
+			e.stuck = true
+			b.running--
+			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check did not return in time"}, e.target.Timeout)
+		case e.stuck:
+			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check before has not returned yet"}, 0)
+		default:
+			e.state = queued
+			b.waiting = append(b.waiting, e)
+		}
+	}
+	for len(b.waiting) > 0 && b.running < b.limit {
+		e := b.waiting[0]
+		b.waiting[0] = nil
+		b.waiting = b.waiting[1:]
+		if e.state == gone {
+			continue
+		}
+		b.running++
+		e.run++
+		e.state = running
+		e.next = now.Add(e.target.Timeout + abandonAfter)
+		heap.Push(&b.timers, e)
+		start = append(start, e)
+	}
+	return start, out
+}
+
+// finish takes the result of a check, and appends the verdict to out where it is to
+// be given out.
+func (b *board) finish(out []Verdict, now time.Time, e *entry, run uint64, r Result, took time.Duration) []Verdict {
+	switch {
+	case e.state == gone || e.run != run:
+		return out
+	case e.stuck:
+		e.stuck = false // judged when it was abandoned
+		return out
+	}
+	heap.Remove(&b.timers, e.index)
+	e.cancel = nil
+	b.running--
+	return b.judge(out, now, e, r, took)
+}
+
+// judge brings a result into the verdict and books the next check.
+func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took time.Duration) []Verdict {
+	e.state = idle
+	e.next = nextCheck(b.base, now, e.target, b.random)
+	heap.Push(&b.timers, e)
+
+	v := &e.verdict
+	v.Checked, v.Reason, v.Detail, v.Duration = now, r.Reason, r.Detail, took
+	warning := r.Outcome != Fail && (r.Outcome != Pass || r.Warning)
+	news := e.published.IsZero() || warning != v.Warning
+	v.Warning = warning
+	if r.Outcome == Pass || r.Outcome == Fail {
+		h := Hysteresis{Status: v.Status, Rising: v.Rising, Falling: v.Falling}.
+			Next(r.Outcome == Pass, e.target.Rise, e.target.Fall)
+		if h.Status != v.Status {
+			v.Since = now
+			news = true
+		}
+		news = news || v.Known
+		v.Status, v.Rising, v.Falling, v.Known = h.Status, h.Rising, h.Falling, false
+	}
+	if news || now.Sub(e.published) >= refreshEvery {
+		e.published = now
+		out = append(out, *v)
+	}
+	return out
+}
+
+// deadline returns when advance has something to do next.
+func (b *board) deadline() (time.Time, bool) {
+	if len(b.timers) == 0 {
+		return time.Time{}, false
+	}
+	return b.timers[0].next, true
+}
+
+// verdicts returns every verdict, sorted by ID.
+func (b *board) verdicts() []Verdict {
+	out := make([]Verdict, 0, len(b.entries))
+	for _, e := range b.entries {
+		out = append(out, e.verdict)
+	}
+	slices.SortFunc(out, func(a, b Verdict) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}

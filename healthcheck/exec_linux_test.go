@@ -1,0 +1,44 @@
+package healthcheck
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/haldir-lb/haldir/internal/testenv"
+)
+
+func TestExec(t *testing.T) {
+	testenv.Root(t)
+	address := netip.MustParseAddrPort("[2001:db8::1]:80")
+	sh := func(text string) Exec { return Exec{Command: []string{"/bin/sh", "-c", text}} }
+	tests := []struct {
+		name    string
+		spec    Exec
+		outcome Outcome
+		reason  Reason
+		detail  string
+	}{
+		{"success", sh("echo all is well; echo more"), Pass, ReasonAnswered, "all is well"},
+		{"arguments", Exec{Command: []string{"/bin/sh", "-c", `test "$1" = '$x "y'`, "sh", `$x "y`}}, Pass, ReasonAnswered, ""},
+		{"address", sh(`test "$HALDIR_ADDRESS $HALDIR_PORT" = "2001:db8::1 80"`), Pass, ReasonAnswered, ""},
+		{"nobody by default", sh(`test "$(/usr/bin/id -un)" = nobody`), Pass, ReasonAnswered, ""},
+		{"another user", Exec{Command: []string{"/bin/sh", "-c", `test "$(/usr/bin/id -un)" = daemon`}, User: "daemon"}, Pass, ReasonAnswered, ""},
+		{"status", sh("echo no luck >&2; exit 3"), Fail, ReasonExit, "exit status 3: no luck"},
+		{"signal", sh("kill -SEGV $$"), Fail, ReasonExit, "segmentation fault"},
+		{"hang", sh(`trap "" TERM; echo slow; /bin/sleep 1000`), Fail, ReasonTimeout, "killed: slow"},
+		{"flood of controls", sh(`while :; do printf '\033[31m'; done`), Fail, ReasonTimeout, "killed: .[31m"},
+		{"missing", Exec{Command: []string{"/does/not/exist"}}, Inconclusive, ReasonCannot, "no such file"},
+		{"unknown user", Exec{Command: []string{"/bin/true"}, User: "nobody-of-that-name"}, Inconclusive, ReasonCannot, "unknown user"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want(t, probe(t, tt.spec, address, 700*time.Millisecond), tt.outcome, tt.reason, tt.detail)
+		})
+	}
+	for _, spec := range []Exec{{}, {Command: []string{"true"}}, {Command: []string{"/bin/a\x00"}}, {Command: []string{"/a"}, User: "a:b"}} {
+		if _, err := spec.checker(); err == nil {
+			t.Errorf("%+v is accepted", spec)
+		}
+	}
+}

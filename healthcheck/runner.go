@@ -1,0 +1,210 @@
+package healthcheck
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+)
+
+// concurrency bounds the checks that run at a time, and with them descriptors
+// and stacks. Targets that do not answer hold a place until their timeout.
+const concurrency = 1024
+
+// Runner checks a set of targets, each at its own pace. One goroutine owns all
+// state; each check runs on a goroutine of its own.
+type Runner struct {
+	sink    func(Verdict)
+	log     *slog.Logger
+	warned  map[string]Reason             // the loop's: what was logged, by ID
+	made    checkerCache                  // the loop's
+	prepare func(Target) (Checker, error) // of made
+
+	results chan report
+	asks    chan chan<- []Verdict
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	pending *assignment // what Set left for the loop to take
+}
+
+type assignment struct {
+	targets []Target
+	known   map[string]Verdict
+}
+
+// report is what a check's goroutine tells the loop.
+type report struct {
+	entry  *entry
+	run    uint64
+	result Result
+	took   time.Duration
+}
+
+// NewRunner returns a Runner without targets. sink is called on the Runner's
+// loop and must not block. It gets a verdict at once when the first check of a
+// target ends and when the status changes, otherwise at most once a second and
+// target.
+func NewRunner(sink func(Verdict), log *slog.Logger) *Runner {
+	made := checkerCache{}
+	return &Runner{
+		sink: sink, log: log, warned: map[string]Reason{}, made: made, prepare: made.prepare,
+		results: make(chan report, 64),
+		asks:    make(chan chan<- []Verdict),
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// Set makes targets the whole set. It never blocks, may be called at any time,
+// also before Run, and leaves alone what has not changed:
+//
+//   - an equal target keeps its state and its place in time;
+//   - other timing, thresholds or options keep the state;
+//   - another type or address under the same ID begins anew, as unknown.
+//
+// known holds verdicts from before a restart, by ID. A target that is new to
+// this Runner starts from its known verdict, marked Known until its first
+// result. A target that does not Validate is not checked; its verdict says why.
+func (r *Runner) Set(targets []Target, known map[string]Verdict) {
+	next := &assignment{targets: slices.Clone(targets), known: maps.Clone(known)}
+	r.mu.Lock()
+	if earlier := r.pending; earlier != nil && earlier.known != nil {
+		maps.Copy(earlier.known, next.known)
+		next.known = earlier.known
+	}
+	r.pending = next
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot returns the verdicts of all targets, sorted by ID. It waits for the
+// loop, until ctx ends.
+func (r *Runner) Snapshot(ctx context.Context) ([]Verdict, error) {
+	answer := make(chan []Verdict, 1)
+	select {
+	case r.asks <- answer:
+		return <-answer, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("asking the health checks for their verdicts: %w", ctx.Err())
+	}
+}
+
+// Run checks until ctx ends, then ends the checks in flight and returns nil. It
+// is called once.
+func (r *Runner) Run(ctx context.Context) error {
+	seed := uint64(time.Now().UnixNano())
+	board := newBoard(time.Now(), concurrency, rand.New(rand.NewPCG(seed, seed)), r.prepare)
+	stopped := make(chan struct{})
+	defer close(stopped)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		start, verdicts := board.advance(now)
+		for _, e := range start {
+			r.start(ctx, e, stopped)
+		}
+		r.publish(verdicts)
+		if next, ok := board.deadline(); ok {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			r.drain(board)
+			return nil
+		case <-r.wake:
+			r.publish(r.take(board))
+		case rep := <-r.results:
+			r.publish(board.finish(nil, time.Now(), rep.entry, rep.run, rep.result, rep.took))
+		case answer := <-r.asks:
+			answer <- board.verdicts()
+		case <-timer.C:
+		}
+	}
+}
+
+// take brings what Set left onto the board.
+func (r *Runner) take(b *board) []Verdict {
+	r.mu.Lock()
+	next := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	if next == nil {
+		return nil
+	}
+	verdicts := b.set(time.Now(), next.targets, next.known)
+	r.made.keep(next.targets)
+	maps.DeleteFunc(r.warned, func(id string, _ Reason) bool { return b.entries[id] == nil })
+	return verdicts
+}
+
+func (r *Runner) publish(verdicts []Verdict) {
+	for _, v := range verdicts {
+		r.warn(v)
+		r.sink(v)
+	}
+}
+
+// warn logs what asks for attention, once for each target and reason.
+func (r *Runner) warn(v Verdict) {
+	switch {
+	case !v.Warning:
+		delete(r.warned, v.ID)
+	case r.warned[v.ID] != v.Reason:
+		r.warned[v.ID] = v.Reason
+		r.log.Warn("health check", "target", v.ID, "reason", string(v.Reason), "detail", v.Detail)
+	}
+}
+
+// start runs the check of e on a goroutine that ends with the check.
+func (r *Runner) start(ctx context.Context, e *entry, stopped <-chan struct{}) {
+	check, target, run := e.check, e.target, e.run
+	ctx, cancel := context.WithTimeout(ctx, target.Timeout)
+	e.cancel = cancel
+	go func() {
+		defer cancel()
+		begun := time.Now()
+		result := r.guarded(ctx, begun, check, target)
+		select {
+		case r.results <- report{entry: e, run: run, result: result, took: time.Since(begun)}:
+		case <-stopped:
+		}
+	}()
+}
+
+// guarded makes one check; a checker that panics takes no other check along.
+func (r *Runner) guarded(ctx context.Context, now time.Time, check Checker, t Target) (result Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("checker panicked", "target", t.ID, "type", t.Type, "panic", p, "stack", string(debug.Stack()))
+			result = Result{Outcome: Inconclusive, Reason: ReasonPanic, Detail: fmt.Sprint(p)}
+		}
+	}()
+	return check(ctx, now, t)
+}
+
+// drain waits for the checks in flight, whose contexts have ended, but not for
+// one that ignores its context.
+func (r *Runner) drain(b *board) {
+	bound := time.NewTimer(abandonAfter)
+	defer bound.Stop()
+	for b.running > 0 {
+		select {
+		case rep := <-r.results:
+			b.finish(nil, time.Now(), rep.entry, rep.run, rep.result, rep.took)
+		case <-bound.C:
+			r.log.Warn("checks do not end", "count", b.running)
+			return
+		}
+	}
+}

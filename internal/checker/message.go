@@ -1,0 +1,26 @@
+package checker
+
+import "github.com/haldir-lb/haldir/healthcheck"
+
+// Kinds of messages between director and checker, with their bodies.
+const (
+	// KindTargets sets everything that is to be checked: Targets. Director to
+	// checker.
+	KindTargets = "targets"
+	// KindVerdict tells the judgement of one target: healthcheck.Verdict.
+	KindVerdict = "verdict"
+	// KindVerdicts answers the hello of a director: Verdicts.
+	KindVerdicts = "verdicts"
+)
+
+// Targets is the whole set of targets.
+type Targets struct {
+	Targets []healthcheck.Target `json:"targets"`
+	// Known has, by target, verdicts to go on from after a restart.
+	Known map[string]healthcheck.Verdict `json:"known,omitempty"`
+}
+
+// Verdicts has all judgements by target.
+type Verdicts struct {
+	Verdicts map[string]healthcheck.Verdict `json:"verdicts"`
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Canonical returns the cluster-wide meaning of c as TOML: every default
+// written out, blocks sorted by name, lists sorted, and nothing that is a node's
+// own affair ([node], [api], the interface that a template yields here). Two
+// files with the same meaning give the same text. It has the password of
+// authentication in it, since two directors have to agree on that.
+func (c *Config) Canonical() string {
+	var doc canonicalConfig
+	for _, v := range c.VRRP {
+		doc.VRRP = append(doc.VRRP, canonicalVRRPOf(v))
+	}
+	for _, s := range c.Services {
+		doc.Services = append(doc.Services, canonicalServiceOf(s))
+	}
+	slices.SortFunc(doc.VRRP, func(a, b canonicalVRRP) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(doc.Services, func(a, b canonicalService) int { return strings.Compare(a.Name, b.Name) })
+
+	var b bytes.Buffer
+	enc := toml.NewEncoder(&b)
+	enc.Indent = ""
+	if err := enc.Encode(doc); err != nil {
+		panic("encoding the canonical configuration: " + err.Error()) // types above are all encodable
+	}
+	return b.String()
+}
+
+func digest(canonical string) string {
+	sum := sha256.Sum256([]byte(canonical))
+	return hex.EncodeToString(sum[:])
+}
+
+// The canonical types mirror the schema. Their field order is the text's order.
+type (
+	canonicalConfig struct {
+		VRRP     []canonicalVRRP    `toml:"vrrp"`
+		Services []canonicalService `toml:"service"`
+	}
+	canonicalVRRP struct {
+		Name           string        `toml:"name"`
+		Interface      string        `toml:"interface"`
+		RouterID       int           `toml:"router_id"`
+		Version        int           `toml:"version"`
+		Checksum       string        `toml:"checksum,omitempty"`
+		Authentication string        `toml:"authentication,omitempty"`
+		Priority       any           `toml:"priority"`
+		Interval       string        `toml:"interval"`
+		Preempt        bool          `toml:"preempt"`
+		PreemptDelay   string        `toml:"preempt_delay,omitempty"`
+		Addresses      []string      `toml:"addresses"`
+		Peers          []string      `toml:"peers,omitempty"`
+		MinTTL         int           `toml:"min_ttl,omitzero"`
+		GARP           canonicalGARP `toml:"garp"`
+	}
+	canonicalGARP struct {
+		Burst   int    `toml:"burst"`
+		Spacing string `toml:"spacing"`
+		Again   string `toml:"again"`
+		Refresh string `toml:"refresh"`
+	}
+	canonicalService struct {
+		Name        string          `toml:"name"`
+		Listen      []string        `toml:"listen"`
+		Protocol    string          `toml:"protocol"`
+		Scheduler   string          `toml:"scheduler"`
+		Forward     string          `toml:"forward"`
+		Persistence string          `toml:"persistence"`
+		Check       map[string]any  `toml:"check,omitempty"`
+		Real        []canonicalReal `toml:"real"`
+	}
+	canonicalReal struct {
+		Address string `toml:"address"`
+		Weight  int64  `toml:"weight"`
+	}
+)
+
+func canonicalVRRPOf(v VRRP) canonicalVRRP {
+	c := canonicalVRRP{
+		Name:           v.Name,
+		Interface:      v.Interface,
+		RouterID:       int(v.RouterID),
+		Version:        int(v.Version),
+		Checksum:       v.Checksum,
+		Authentication: string(v.Authentication),
+		Interval:       plain(v.Interval),
+		Preempt:        v.Preempt,
+		Addresses:      sortedText(v.Addresses, netip.Prefix.Compare),
+		Peers:          sortedText(v.Peers, netip.Addr.Compare),
+		MinTTL:         int(v.MinTTL),
+		GARP: canonicalGARP{
+			Burst:   v.GARP.Burst,
+			Spacing: plain(v.GARP.Spacing),
+			Again:   plain(v.GARP.Again),
+			Refresh: plain(v.GARP.Refresh),
+		},
+	}
+	if v.InterfaceTemplate != "" {
+		c.Interface = v.InterfaceTemplate
+	}
+	if v.PreemptDelay > 0 {
+		c.PreemptDelay = plain(v.PreemptDelay)
+	}
+	if v.Priorities.All != 0 {
+		c.Priority = int(v.Priorities.All)
+	} else {
+		table := map[string]int{}
+		for name, p := range v.Priorities.ByNode {
+			table[name] = int(p)
+		}
+		c.Priority = table
+	}
+	return c
+}
+
+func canonicalServiceOf(s Service) canonicalService {
+	c := canonicalService{
+		Name:        s.Name,
+		Listen:      sortedText(s.Listen, netip.AddrPort.Compare),
+		Protocol:    s.Protocol,
+		Scheduler:   s.Scheduler,
+		Forward:     s.Forward,
+		Persistence: plain(s.Persistence),
+	}
+	if s.Check != nil {
+		c.Check = canonicalOptions(s.Check.Options)
+		c.Check["type"] = s.Check.Type
+		c.Check["every"] = plain(s.Check.Every)
+		c.Check["timeout"] = plain(s.Check.Timeout)
+		c.Check["rise"] = s.Check.Rise
+		c.Check["fall"] = s.Check.Fall
+		if s.Check.Port != 0 {
+			c.Check["port"] = int(s.Check.Port)
+		}
+	}
+	for _, r := range s.Real {
+		address := r.Address.String()
+		if r.Port != 0 {
+			address = netip.AddrPortFrom(r.Address, r.Port).String()
+		}
+		c.Real = append(c.Real, canonicalReal{Address: address, Weight: int64(r.Weight)})
+	}
+	slices.SortFunc(c.Real, func(a, b canonicalReal) int { return strings.Compare(a.Address, b.Address) })
+	return c
+}
+
+func sortedText[T interface{ String() string }](values []T, compare func(a, b T) int) []string {
+	sorted := slices.SortedFunc(slices.Values(values), compare)
+	text := make([]string, len(sorted))
+	for i, v := range sorted {
+		text[i] = v.String()
+	}
+	return text
+}

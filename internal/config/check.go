@@ -1,0 +1,219 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// check finds what only shows when blocks are seen together or beside the host.
+func (l *loader) check(sources []*source, node string) {
+	l.checkNames()
+	l.checkRouterIDs()
+	l.checkVIPs()
+	l.checkPeers()
+	l.checkListeners()
+	for _, b := range l.services {
+		l.checkHeld(b)
+		l.checkReals(b)
+		if len(b.Service.Real) > 0 && len(b.Service.Real) == len(b.real) && b.totalWeight() == 0 {
+			l.found.warn(b.head, problem{message: "every real server has weight 0: no connection will be accepted"})
+		}
+	}
+	for _, b := range l.vrrp {
+		l.warnEqual(b)
+	}
+	if len(l.vrrp) == 0 && len(l.found.errors) == 0 {
+		l.found.add(place{src: sources[0]}, problem{message: "there is no [[vrrp]] block, so no address to hold"})
+		return
+	}
+	if l.opt.RequireDirector {
+		l.checkDirector(node)
+	}
+}
+
+func (l *loader) checkNames() {
+	vrrp, services := map[string]place{}, map[string]place{}
+	for _, b := range l.vrrp {
+		l.unique(vrrp, b.name, "[[vrrp]] block")
+	}
+	for _, b := range l.services {
+		l.unique(services, b.name, "[[service]] block")
+	}
+}
+
+func (l *loader) unique(seen map[string]place, name field[string], kind string) {
+	if !name.good {
+		return
+	}
+	if first, ok := seen[name.value]; ok {
+		l.found.add(name.place, problem{message: fmt.Sprintf("another %s has this name, at %s", kind, first.seenFrom(name.place))})
+		return
+	}
+	seen[name.value] = name.place
+}
+
+func (l *loader) checkRouterIDs() {
+	type router struct {
+		iface string
+		id    uint8
+	}
+	seen := map[router]place{}
+	for _, b := range l.vrrp {
+		iface := cmp.Or(b.VRRP.Interface, b.VRRP.InterfaceTemplate)
+		if !b.iface.good || !b.routerID.good {
+			continue
+		}
+		key := router{iface, b.RouterID}
+		if first, ok := seen[key]; ok {
+			l.found.add(b.routerID.place, problem{
+				message: fmt.Sprintf("another [[vrrp]] block uses this router_id on the same interface, at %s", first.seenFrom(b.routerID.place)),
+				legal:   "one router_id for each block on an interface",
+			})
+			continue
+		}
+		seen[key] = b.routerID.place
+	}
+}
+
+func (l *loader) checkVIPs() {
+	seen := map[netip.Addr]place{}
+	for _, b := range l.vrrp {
+		for _, f := range b.addresses {
+			if !f.known {
+				continue
+			}
+			addr := f.prefix.Addr()
+			if first, ok := seen[addr]; ok {
+				l.found.add(f.place, problem{message: fmt.Sprintf("%s is held already, at %s", addr, first.seenFrom(f.place))})
+				continue
+			}
+			seen[addr] = f.place
+		}
+	}
+}
+
+func (l *loader) checkListeners() {
+	type listener struct {
+		at       netip.AddrPort
+		protocol string
+	}
+	seen := map[listener]place{}
+	for _, b := range l.services {
+		if !b.protocol.sound() {
+			continue
+		}
+		for _, f := range b.listen {
+			key := listener{f.at, b.Service.Protocol}
+			if first, ok := seen[key]; ok {
+				l.found.add(f.place, problem{message: fmt.Sprintf("%s %s is balanced already, at %s", key.protocol, f.at, first.seenFrom(f.place))})
+				continue
+			}
+			seen[key] = f.place
+		}
+	}
+}
+
+// checkHeld finds the virtual router that holds the addresses of b.
+func (l *loader) checkHeld(b *serviceBlock) {
+	holders := map[netip.Addr]string{}
+	var all []string
+	for _, v := range l.vrrp {
+		for _, p := range v.VRRP.Addresses {
+			holders[p.Addr()] = v.VRRP.Name
+			all = append(all, p.Addr().String())
+		}
+	}
+	found := false
+	for _, f := range b.listen {
+		holder, ok := holders[f.at.Addr()]
+		switch {
+		case !ok && !l.vipsUnknown:
+			what := problem{message: fmt.Sprintf("no [[vrrp]] block holds %s", f.at.Addr()), legal: shorten(list(all))}
+			if near := nearest(f.at.Addr().String(), all); near != "" && len(all) > 1 {
+				what.suggestion = strconv.Quote(near + ":" + strconv.Itoa(int(f.at.Port())))
+			}
+			l.found.add(f.place, what)
+		case ok && !found:
+			b.Service.VRRP, found = holder, true
+		case ok && holder != b.Service.VRRP:
+			l.found.add(f.place, problem{
+				message: fmt.Sprintf("held by vrrp %q, but the listener before it by vrrp %q, which may be master elsewhere", holder, b.Service.VRRP),
+				legal:   "a service for each",
+			})
+		}
+	}
+}
+
+// warnEqual warns of nodes with the same priority: legal, the higher source
+// address decides then (RFC 9568, section 6.4.3), but seldom meant.
+func (l *loader) warnEqual(b *vrrpBlock) {
+	first := map[int64]string{}
+	for _, node := range b.Priorities.Nodes() {
+		f, ok := b.byNode[node]
+		if !ok {
+			continue
+		}
+		other, equal := first[f.value]
+		if !equal {
+			first[f.value] = node
+			continue
+		}
+		l.found.warn(f.place, problem{message: fmt.Sprintf("the same priority as %s: the higher address decides between them", other)})
+	}
+	if b.Priorities.All == 255 {
+		l.found.warn(b.priority, problem{message: "255 makes every node an address owner: give one node alone 255"})
+	}
+}
+
+// checkDirector checks that this node can do what the file asks of it.
+func (l *loader) checkDirector(node string) {
+	l.checkMember(node)
+	if l.opt.Interfaces == nil {
+		return
+	}
+	interfaces, err := l.opt.Interfaces()
+	for _, b := range l.vrrp {
+		if !b.iface.good || b.Priorities.For(node) == 0 {
+			continue
+		}
+		if err != nil {
+			l.found.add(b.iface.place, problem{message: fmt.Sprintf("the interface cannot be looked for: %v", err)})
+			return
+		}
+		if name := b.VRRP.Interface; !slices.Contains(interfaces, name) {
+			what := problem{message: fmt.Sprintf("this host has no interface %q", name), legal: shorten(list(interfaces))}
+			if near := nearest(name, interfaces); near != "" {
+				what.suggestion = strconv.Quote(near)
+			}
+			l.found.add(b.iface.place, what)
+		}
+	}
+}
+
+// checkMember checks that some virtual router has a priority for this node.
+func (l *loader) checkMember(node string) {
+	if l.nodesUnknown || len(l.vrrp) == 0 || l.opt.Node == "" && !l.node.sound() {
+		return
+	}
+	for _, b := range l.vrrp {
+		if b.Priorities.For(node) != 0 {
+			return
+		}
+	}
+	at := l.vrrp[0].priority
+	if l.opt.Node == "" && l.node.set {
+		at = l.node.place
+	}
+	names := l.nodeNames()
+	what := problem{
+		message: fmt.Sprintf("this node, %q, is in none of the priority tables", node),
+		legal:   "known nodes: " + list(names),
+	}
+	if near := nearest(node, names); near != "" {
+		what.suggestion = near
+	}
+	l.found.add(at, what)
+}

@@ -1,0 +1,196 @@
+// Package config owns the text of the configuration: its TOML schema, the
+// positions of its keys, templates, defaults, legality and the digest by which
+// two directors compare theirs.
+//
+// It yields plain values, and the options of health checks as healthcheck has
+// them, and stops there: it does not convert them to the types of the packages
+// that act on them, and it changes nothing on the host.
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+)
+
+// Config is one validated configuration. It is never changed after Load.
+type Config struct {
+	// Node is this machine's name in the cluster: Options.Node, else [node]
+	// name, else the short host name.
+	Node     string
+	VRRP     []VRRP    // in the order of the files
+	Services []Service // in the order of the files
+	API      API
+	// Digest is the SHA-256, in hexadecimal, of Canonical.
+	Digest string
+	// Files lists what was read, in order.
+	Files []string
+	// Texts is what was read, for LoadTexts.
+	Texts []Text
+	// Warnings are findings that are legal but probably not meant.
+	Warnings Diagnostics
+}
+
+// Text is one file of a configuration.
+type Text struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// VRRP is one virtual router: the addresses that move as one.
+type VRRP struct {
+	Name string
+	// Interface carries the adverts and the addresses. It is empty where a
+	// template does not name one interface and Options.RequireDirector is off.
+	Interface string
+	// InterfaceTemplate is the template that yielded Interface, or empty.
+	InterfaceTemplate string
+	// RouterID is the VRID, 1..255, unique on its interface (RFC 9568, section 5.2.3).
+	RouterID uint8
+	// Version of VRRP: 3, or 2 for peers that know no other.
+	Version uint8
+	// Checksum is the form that version 3 sends, "rfc5798" or "rfc9568"; empty in
+	// version 2, which has one form.
+	Checksum string
+	// Authentication is the simple-text password of version 2, at most 8 octets;
+	// empty is none.
+	Authentication Secret
+	Priorities     Priorities
+	// Priority is this node's, 1..255; 255 means address owner, 0 means that
+	// this node is no director of the router.
+	Priority uint8
+	// Interval between adverts: 10ms..40.95s, a multiple of 10ms (RFC 9568, section
+	// 5.2.7); in version 2 1s..255s, a multiple of 1s (RFC 3768, section 5.3.7).
+	Interval     time.Duration
+	Preempt      bool
+	PreemptDelay time.Duration  // 0..1h, 0 is at once
+	Addresses    []netip.Prefix // IPv4, host bits kept, at least one
+	// Peers are the directors' own IPv4 addresses, this node's possibly among them,
+	// that adverts are sent to and accepted from; nil is multicast.
+	Peers []netip.Addr
+	// MinTTL is the lowest TTL accepted from a peer, 1..255; 0 is any.
+	MinTTL uint8
+	GARP   GARP
+}
+
+// Secret is a text that is not to be printed, which String does not.
+type Secret string
+
+// String returns a mask, or nothing for nothing.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// GoString does the same for %#v.
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
+// GARP says how a new master announces its addresses.
+type GARP struct {
+	Burst   int           // frames per address and form (request, reply), 1..100
+	Spacing time.Duration // between the frames of a burst, 0..10s
+	Again   time.Duration // from the first burst to the second, 0 is never
+	Refresh time.Duration // between later single announcements, 0 is never
+}
+
+// Priorities are the base priorities of one virtual router: one for every node
+// (All) or one for each named node (ByNode). One of the two is set.
+type Priorities struct {
+	All    uint8
+	ByNode map[string]uint8
+}
+
+// For returns the priority of node, 1..255, or 0 if it has none.
+func (p Priorities) For(node string) uint8 {
+	if p.All != 0 {
+		return p.All
+	}
+	return p.ByNode[node]
+}
+
+// Nodes returns the names that ByNode lists, sorted.
+func (p Priorities) Nodes() []string {
+	return slices.Sorted(maps.Keys(p.ByNode))
+}
+
+// Service is one balanced service: its listeners share scheduler and real servers.
+type Service struct {
+	Name string
+	VRRP string // name of the virtual router that holds the addresses of Listen
+	// Protocol is "tcp", "udp" or "sctp".
+	Protocol string
+	Listen   []netip.AddrPort // IPv4, at least one
+	// Scheduler is the kernel's name of it, such as "wlc".
+	Scheduler string
+	// Forward is "dr", "tun" or "nat".
+	Forward     string
+	Persistence time.Duration // whole seconds, 0 is off
+	Check       *Check        // nil: the real servers are not checked
+	Real        []Real        // at least one
+}
+
+// Real is one real server of a service.
+type Real struct {
+	Address netip.Addr
+	Port    uint16 // 0 is the listener's; other values only with NAT
+	Weight  uint32 // 0..65535, 0 takes no new connections
+}
+
+// Check says how the real servers of a service are judged.
+type Check struct {
+	Type    string              // one of healthcheck.Types
+	Port    uint16              // 0 is the real server's
+	Every   time.Duration       // between two checks of one real server, 100ms..1h
+	Timeout time.Duration       // of one check, 10ms..Every
+	Rise    int                 // consecutive successes that bring it back, 1..100
+	Fall    int                 // consecutive failures that take it out, 1..100
+	Options healthcheck.Options // what the type has of its own, with defaults written out
+}
+
+// String describes c on one line.
+func (c Check) String() string {
+	text := c.Type
+	if c.Port != 0 {
+		text += fmt.Sprintf(" at port %d", c.Port)
+	}
+	text += fmt.Sprintf(" every %s, timeout %s, rise %d, fall %d", plain(c.Every), plain(c.Timeout), c.Rise, c.Fall)
+	if c.Options != "" {
+		text += ", options " + string(c.Options)
+	}
+	return text
+}
+
+// API says where the control socket is.
+type API struct {
+	Socket string // absolute path; empty is haldir.sock in the run directory
+}
+
+// Nodes returns every node name that a priority table lists, sorted.
+func (c *Config) Nodes() []string {
+	names := map[string]bool{}
+	for _, v := range c.VRRP {
+		for name := range v.Priorities.ByNode {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// VIPs returns every address that a virtual router holds, without prefix length,
+// in the order of the files.
+func (c *Config) VIPs() []netip.Addr {
+	var all []netip.Addr
+	for _, v := range c.VRRP {
+		for _, p := range v.Addresses {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}

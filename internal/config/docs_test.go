@@ -1,0 +1,49 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocumentedChecks loads every example of docs/healthchecks.md. There is one
+// of each type.
+func TestDocumentedChecks(t *testing.T) {
+	text, err := os.ReadFile("../../docs/healthchecks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for _, m := range regexp.MustCompile("(?s)```toml\n\\[service.check\\]\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		c := load(t, write(t, "example.toml", strings.Replace(withCheck("", m[1]), "type = \"\"\n", "", 1)), testHost())
+		types = append(types, c.Services[0].Check.Type)
+	}
+	for _, kind := range checkTypes() {
+		if !slices.Contains(types, kind) {
+			t.Errorf("there is no example of type %s", kind)
+		}
+	}
+	if n := strings.Count(string(text), "```toml"); n != len(types) {
+		t.Errorf("%d of %d examples were tested", len(types), n)
+	}
+}
+
+// TestDocumentedOptions looks for the options that docs/vrrp.md has rows of in the
+// schema.
+func TestDocumentedOptions(t *testing.T) {
+	text, err := os.ReadFile("../../docs/vrrp.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 5 {
+		t.Errorf("found %d options", len(rows))
+	}
+	for _, row := range rows {
+		if homeOf(row[1]) != "[[vrrp]]" {
+			t.Errorf("docs/vrrp.md documents %s, which is no key of [[vrrp]]", row[1])
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Load reads and checks the configuration at path: one file, or a folder with
+// haldir.toml and conf.d/*.toml, whose blocks are appended in that order.
+//
+// The error is Diagnostics if the text is wrong: all of its errors, in the order
+// of the files. Any other error means that something could not be read.
+func Load(path string, opt Options) (*Config, error) {
+	sources, err := readSources(path)
+	if err != nil {
+		return nil, err
+	}
+	return loadSources(sources, opt)
+}
+
+// LoadTexts is Load for texts that were read before, such as those of an earlier
+// Config. It reads no file.
+func LoadTexts(texts []Text, opt Options) (*Config, error) {
+	sources := make([]*source, len(texts))
+	for i, t := range texts {
+		sources[i] = &source{name: t.Name, rank: i, text: t.Text}
+	}
+	return loadSources(sources, opt)
+}
+
+func loadSources(sources []*source, opt Options) (*Config, error) {
+	l := &loader{
+		opt:    opt,
+		host:   host{opt: opt, vips: map[netip.Addr]bool{}},
+		tables: map[string]place{},
+	}
+	return l.load(sources)
+}
+
+// loader is the state of one Load.
+type loader struct {
+	opt   Options
+	found findings
+	host  host
+
+	node     field[string]
+	vrrp     []*vrrpBlock
+	services []*serviceBlock
+	socket   field[string]
+	pending  []*table // [[service]] tables, read when the virtual addresses are known
+	tables   map[string]place
+
+	// What is incomplete because of errors that are reported already is not
+	// reasoned about: one mistake gets one message.
+	vipsUnknown  bool // some virtual address may be missing
+	nodesUnknown bool // some node name may be missing
+}
+
+func (l *loader) load(sources []*source) (*Config, error) {
+	l.readBlocks(sources)
+	l.resolveVIPs()
+	for _, b := range l.vrrp {
+		l.resolveInterface(b)
+	}
+	l.readServices()
+	name, err := l.nodeName()
+	if err != nil {
+		return nil, err
+	}
+	l.check(sources, name)
+
+	l.found.errors.sort()
+	l.found.warnings.sort()
+	if len(l.found.errors) > 0 {
+		return nil, l.found.errors
+	}
+	c := &Config{Node: name, API: API{Socket: l.socket.or("")}, Warnings: l.found.warnings}
+	for _, src := range sources {
+		c.Files = append(c.Files, src.name)
+		c.Texts = append(c.Texts, Text{Name: src.name, Text: src.text})
+	}
+	for _, b := range l.vrrp {
+		b.VRRP.Priority = b.Priorities.For(name)
+		c.VRRP = append(c.VRRP, b.VRRP)
+	}
+	for _, b := range l.services {
+		c.Services = append(c.Services, b.Service)
+	}
+	c.Digest = digest(c.Canonical())
+	return c, nil
+}
+
+// readBlocks reads every file but what needs the virtual addresses of all.
+func (l *loader) readBlocks(sources []*source) {
+	for _, src := range sources {
+		top := parseSource(src, &l.found)
+		if top == nil {
+			l.vipsUnknown, l.nodesUnknown = true, true
+			continue
+		}
+		if node, present, ok := top.child("node"); present && ok {
+			l.once("node", node.place)
+			if f := node.name("name"); f.set {
+				l.node = f
+			}
+			node.finish()
+		}
+		blocks, ok := top.children("vrrp")
+		if !ok {
+			l.vipsUnknown, l.nodesUnknown = true, true
+		}
+		for _, t := range blocks {
+			l.vrrp = append(l.vrrp, l.decodeVRRP(t))
+		}
+		services, _ := top.children("service")
+		l.pending = append(l.pending, services...)
+		if api, present, ok := top.child("api"); present && ok {
+			l.once("api", api.place)
+			l.decodeAPI(api)
+			api.finish()
+		}
+		unknown, meant := top.finish()
+		if slices.Contains(meant, "vrrp") || unknown > 0 && len(l.vrrp) == 0 {
+			l.vipsUnknown, l.nodesUnknown = true, true
+		}
+	}
+}
+
+// once reports a table that another file has set already.
+func (l *loader) once(name string, at place) {
+	if first, ok := l.tables[name]; ok {
+		at.text = ""
+		l.found.add(at, problem{message: fmt.Sprintf("the table [%s] is set already, at %s", name, first.seenFrom(at))})
+		return
+	}
+	l.tables[name] = at
+}
+
+func (l *loader) decodeAPI(t *table) {
+	const legal = "an absolute path of at most 107 bytes"
+	l.socket = t.str("socket", legal)
+	if f := l.socket; f.good && (!strings.HasPrefix(f.value, "/") || len(f.value) > 107 || strings.ContainsRune(f.value, 0)) {
+		l.found.add(f.place, problem{message: "not a path for a socket", legal: legal})
+	}
+}
+
+func (l *loader) readServices() {
+	for _, t := range l.pending {
+		l.services = append(l.services, l.decodeService(t))
+	}
+}
+
+// nodeName is the name of this node: Options.Node, else [node] name, else the
+// short host name.
+func (l *loader) nodeName() (string, error) {
+	if l.opt.Node != "" {
+		return l.opt.Node, nil
+	}
+	if l.node.set {
+		return l.node.value, nil
+	}
+	hostname := l.opt.Hostname
+	if hostname == nil {
+		hostname = os.Hostname
+	}
+	name, err := hostname()
+	if err == nil && name == "" {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the host name for the node's name: %w", err)
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name, nil
+}

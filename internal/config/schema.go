@@ -1,0 +1,103 @@
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// section is one table of the schema.
+type section struct {
+	header string
+	keys   []string // besides tables
+	tables []string
+}
+
+// sections lists the schema, to say where a misplaced key belongs.
+func sections() []section {
+	return []section{
+		{"[node]", []string{"name"}, nil},
+		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp"}},
+		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
+		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence"}, []string{"check", "real"}},
+		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
+		{"[[service.real]]", []string{"address", "weight"}, nil},
+		{"[api]", []string{"socket"}, nil},
+	}
+}
+
+// homeOf returns the header of the table that key belongs in, or "".
+func homeOf(key string) string {
+	for _, s := range sections() {
+		if slices.Contains(s.keys, key) || slices.Contains(s.tables, key) {
+			if s.header == "[service.check]" && !slices.Contains(commonCheckKeys(), key) {
+				break
+			}
+			return s.header
+		}
+	}
+	return checkHome(key)
+}
+
+// Defaults, where a key is absent.
+const (
+	defaultPriority  = 100 // RFC 9568, section 5.2.4
+	defaultVersion   = 3
+	defaultChecksum  = "rfc5798" // what keepalived and FRR accept
+	defaultInterval  = time.Second
+	defaultProtocol  = "tcp"
+	defaultScheduler = "wlc"
+	defaultForward   = "dr"
+	defaultWeight    = 1
+	defaultCheckType = "tcp"
+	defaultEvery     = 2 * time.Second
+	defaultTimeout   = time.Second
+	defaultRise      = 2
+	defaultFall      = 3
+)
+
+func defaultGARP() GARP {
+	return GARP{Burst: 5, Spacing: 300 * time.Millisecond, Again: 5 * time.Second, Refresh: time.Minute}
+}
+
+// checksums are the forms of version 3: with and without the pseudo-header.
+func checksums() []string { return []string{"rfc5798", "rfc9568"} }
+
+func protocols() []string { return []string{"tcp", "udp", "sctp"} }
+func forwards() []string  { return []string{"dr", "tun", "nat"} }
+
+// schedulers are all that the kernel has, by its own names.
+func schedulers() []string {
+	return []string{
+		"rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos",
+	}
+}
+
+// Legal ranges of durations.
+
+// intervalSpan is that of a version of VRRP, or, for version 0, what any allows.
+func intervalSpan(version uint8) span {
+	s := span{low: 10 * time.Millisecond, high: 40950 * time.Millisecond, step: 10 * time.Millisecond}
+	switch version {
+	case 0:
+		s.high = 255 * time.Second
+	case 2:
+		s = span{low: time.Second, high: 255 * time.Second, step: time.Second, with: "version = 2"}
+	}
+	return s
+}
+func preemptDelaySpan() span { return span{high: time.Hour} }
+func spacingSpan() span      { return span{high: 10 * time.Second} }
+func againSpan() span {
+	return span{low: 100 * time.Millisecond, high: time.Hour, zero: "no second burst"}
+}
+func refreshSpan() span {
+	return span{low: time.Second, high: 24 * time.Hour, zero: "never again"}
+}
+
+// persistenceSpan is what the kernel's u32 of seconds holds in jiffies without
+// overflow at any HZ; ipvsadm draws the line at the same place.
+func persistenceSpan() span {
+	return span{low: time.Second, high: 31 * 24 * time.Hour, step: time.Second, zero: "off"}
+}
+func everySpan() span   { return span{low: 100 * time.Millisecond, high: time.Hour} }
+func timeoutSpan() span { return span{low: 10 * time.Millisecond, high: time.Hour} }

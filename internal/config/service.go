@@ -1,0 +1,202 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+)
+
+// serviceBlock is one [[service]] as it is read: the result and where its parts stand.
+type serviceBlock struct {
+	Service
+	head     place
+	name     field[string]
+	protocol field[string]
+	forward  field[string]
+	listen   []listenField
+	real     []realField
+}
+
+type listenField struct {
+	field[string]
+	at netip.AddrPort
+}
+
+type realField struct {
+	field[string]
+	Real
+}
+
+func (l *loader) decodeService(t *table) *serviceBlock {
+	t.path = blockName("service", t)
+	b := &serviceBlock{head: t.place}
+	t.require("name")
+	t.require("listen")
+	t.require("real")
+
+	b.name = t.name("name")
+	b.protocol = t.choice("protocol", protocols())
+	scheduler := t.choice("scheduler", schedulers())
+	b.forward = t.choice("forward", forwards())
+	persistence := t.duration("persistence", persistenceSpan())
+	listen, _ := t.strings("listen", listenLegal)
+	for _, f := range listen {
+		if !f.good {
+			continue
+		}
+		if at, ok := resolve(l, f, parseListen); ok {
+			b.listen = append(b.listen, listenField{f, at})
+		}
+	}
+	check := l.decodeCheck(t)
+	l.decodeReals(t, b)
+	t.finish()
+
+	b.Service = Service{
+		Name:        b.name.value,
+		Protocol:    b.protocol.or(defaultProtocol),
+		Scheduler:   scheduler.or(defaultScheduler),
+		Forward:     b.forward.or(defaultForward),
+		Persistence: persistence.or(0),
+		Check:       check,
+	}
+	for _, f := range b.listen {
+		b.Service.Listen = append(b.Service.Listen, f.at)
+	}
+	return b
+}
+
+func (l *loader) decodeCheck(t *table) *Check {
+	c, present, ok := t.child("check")
+	if !ok || !present {
+		return nil
+	}
+	kind := c.choice("type", checkTypes())
+	own := kindOfCheck(kind.or(defaultCheckType))
+	var port field[int64]
+	if !own.portless {
+		port = c.number("port", 1, 65535)
+	}
+	every := c.duration("every", everySpan())
+	timeout := c.duration("timeout", timeoutSpan())
+	rise := c.number("rise", 1, 100)
+	fall := c.number("fall", 1, 100)
+	var options healthcheck.Options
+	if kind.sound() {
+		options = own.readOptions(c)
+		c.finish()
+	}
+	check := &Check{
+		Type:    kind.or(defaultCheckType),
+		Port:    uint16(port.or(0)),
+		Every:   every.or(defaultEvery),
+		Timeout: timeout.or(min(defaultTimeout, every.or(defaultEvery))),
+		Rise:    int(rise.or(defaultRise)),
+		Fall:    int(fall.or(defaultFall)),
+		Options: options,
+	}
+	if timeout.good && every.sound() && check.Timeout > check.Every {
+		c.found.add(timeout.place, problem{
+			message: fmt.Sprintf("longer than every = %q: the next check would begin before this one has ended", plain(check.Every)),
+			legal:   fmt.Sprintf("up to %q", plain(check.Every)),
+		})
+	}
+	return check
+}
+
+func (l *loader) decodeReals(t *table, b *serviceBlock) {
+	reals, _ := t.children("real")
+	for _, rt := range reals {
+		rt.require("address")
+		address := rt.templated("address", realLegal)
+		weight := rt.number("weight", 0, 65535)
+		rt.finish()
+		if !address.good {
+			continue
+		}
+		type endpoint struct {
+			addr netip.Addr
+			port uint16
+		}
+		e, ok := resolve(l, address, func(text string) (endpoint, problem) {
+			addr, port, what := parseReal(text)
+			return endpoint{addr, port}, what
+		})
+		if !ok {
+			continue
+		}
+		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight))}})
+	}
+}
+
+// checkReals checks the real servers of b against its listeners and the virtual
+// addresses, and writes those that are right into the result.
+func (l *loader) checkReals(b *serviceBlock) {
+	seen := map[netip.AddrPort]place{}
+	for _, r := range b.real {
+		if what := l.checkReal(b, &r); what.message != "" {
+			l.found.add(r.place, what)
+			continue
+		}
+		duplicate := false
+		for _, listen := range b.listen {
+			port := r.Port
+			if port == 0 {
+				port = listen.at.Port()
+			}
+			key := netip.AddrPortFrom(r.Address, port)
+			if first, ok := seen[key]; ok && first.offset != r.offset {
+				l.found.add(r.place, problem{message: fmt.Sprintf("real server %s is in this service already, at %s", key, first.seenFrom(r.place))})
+				duplicate = true
+				break
+			}
+			seen[key] = r.place
+		}
+		if !duplicate {
+			b.Service.Real = append(b.Service.Real, r.Real)
+		}
+	}
+}
+
+// checkReal checks one real server. A port that says what the listeners say
+// anyway is dropped, so that there is one form of each meaning.
+func (l *loader) checkReal(b *serviceBlock, r *realField) problem {
+	if l.host.vips[r.Address] {
+		return problem{
+			message: fmt.Sprintf("%s is a virtual address, which the director itself holds", r.Address),
+			legal:   "the real server's own address",
+		}
+	}
+	if r.Port == 0 || !b.forward.sound() {
+		return problem{}
+	}
+	same := true
+	for _, listen := range b.listen {
+		if listen.at.Port() == r.Port {
+			continue
+		}
+		same = false
+		if forward := b.Service.Forward; forward != "nat" {
+			return problem{
+				message: fmt.Sprintf("port %d differs from the service's port %d, and %s cannot map ports", r.Port, listen.at.Port(), forward),
+				legal:   `the address alone, or forward = "nat"`,
+				// The address without its port is what works with this forwarding mode.
+				suggestion: strconv.Quote(r.Address.String()),
+			}
+		}
+	}
+	if same {
+		r.Real.Port = 0
+	}
+	return problem{}
+}
+
+// totalWeight is the sum of all real servers' weights.
+func (b *serviceBlock) totalWeight() (sum uint64) {
+	for _, r := range b.Service.Real {
+		sum += uint64(r.Weight)
+	}
+	return sum
+}

@@ -1,0 +1,155 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Backend answers the API's requests. Its methods may be called by many
+// goroutines at once.
+type Backend interface {
+	// Status reads the truth from kernel and wire.
+	Status(ctx context.Context) (Status, error)
+	// Reload reads the configuration again and applies the difference. A
+	// refused file is no error: the result says so.
+	Reload(ctx context.Context) (ReloadResult, error)
+}
+
+// SocketName is the name of the API socket in the run directory.
+const SocketName = "haldir.sock"
+
+const (
+	// requestBound ends a request whose client does not.
+	requestBound = 30 * time.Second
+	// stopBound is how long requests in flight may take when serving ends.
+	stopBound = time.Second
+	dialBound = time.Second
+)
+
+// Listen opens the API's Unix socket, readable and writable by its owner and
+// group. A socket file that nobody answers on is replaced; one that is in use,
+// and any other kind of file, is an error.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of the API socket: %w", err)
+	}
+	if err := removeAbandoned(path); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the API socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(fmt.Errorf("restricting the API socket: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// removeAbandoned makes room for a new socket at path.
+func removeAbandoned(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for an earlier API socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("listening on %s: what is there is no socket: %w", path, fs.ErrExist)
+	}
+	conn, err := net.DialTimeout("unix", path, dialBound)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		return fmt.Errorf("listening on %s: another haldir answers there: %w", path, fs.ErrExist)
+	case !abandoned(err):
+		return fmt.Errorf("finding out whether somebody listens on %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the abandoned API socket: %w", err)
+	}
+	return nil
+}
+
+// Serve answers requests on listener until ctx ends.
+func Serve(ctx context.Context, listener net.Listener, backend Backend, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /"+Version+"/status", func(w http.ResponseWriter, r *http.Request) {
+		status, err := backend.Status(r.Context())
+		answer(w, log, status, err)
+	})
+	mux.HandleFunc("POST /"+Version+"/reload", func(w http.ResponseWriter, r *http.Request) {
+		result, err := backend.Reload(r.Context())
+		answer(w, log, result, err)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no such request: %s %s", r.Method, r.URL.Path))
+	})
+	server := &http.Server{
+		Handler:           http.TimeoutHandler(mux, requestBound, `{"error":"the request took too long"}`),
+		ReadHeaderTimeout: requestBound,
+		ReadTimeout:       requestBound,
+		WriteTimeout:      2 * requestBound,
+		IdleTimeout:       requestBound,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+		defer cancel()
+		if err := server.Shutdown(bound); err != nil {
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(listener)
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	_ = server.Close()
+	return fmt.Errorf("serving the API: %w", err)
+}
+
+// failure is the body of an answer that is no success.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func answer(w http.ResponseWriter, log *slog.Logger, body any, err error) {
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		log.Error("encoding the answer to an API request", "error", err)
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	write(w, http.StatusOK, data)
+}
+
+func refuse(w http.ResponseWriter, status int, message string) {
+	data, _ := json.Marshal(failure{message}) // a string has no error
+	write(w, status, data)
+}
+
+// write ignores the error of a client that went away.
+func write(w http.ResponseWriter, status int, data []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(data, '\n'))
+}

@@ -1,0 +1,225 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/ipvsctl"
+)
+
+const (
+	// applyBound ends one application to a kernel that does not answer.
+	applyBound = 30 * time.Second
+	// retryAfter is the pause before what failed is tried again.
+	retryAfter = time.Second
+	// sweepEvery is how often the kernel is compared with what is desired, so
+	// that changes which no event tells of are repaired too.
+	sweepEvery = 10 * time.Second
+)
+
+// work is what the applier shall bring about.
+type work struct {
+	desired    Desired
+	configured map[ipvsctl.ServiceKey]bool // services that the configuration names
+	generation uint64
+}
+
+// Applied is the outcome of the newest application.
+type Applied struct {
+	Generation uint64
+	At         time.Time
+	Addresses  netif.AddressResult
+	Table      ipvsctl.Result
+	// AddressErr and TableErr are set where nothing could be read or done.
+	AddressErr, TableErr error
+}
+
+// ok reports whether the host is as desired.
+func (a *Applied) ok() bool {
+	return a.AddressErr == nil && a.TableErr == nil && len(a.Table.Failed) == 0 && len(a.Addresses.Failed) == 0
+}
+
+// applier has the host made as desired: one goroutine, one mailbox that keeps
+// the latest work alone. A slow kernel delays it and nothing else.
+type applier struct {
+	host   Host
+	record *record
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	pending *work         // guarded by mu
+	applied Applied       // guarded by mu
+	changed chan struct{} // guarded by mu; closed and replaced with each outcome
+	wake    chan struct{}
+
+	epochs   map[arp.Target]time.Time // of what is announced; owned by run
+	reported string                   // last failure logged; owned by run
+}
+
+func newApplier(host Host, record *record, log *slog.Logger) *applier {
+	return &applier{host: host, record: record, log: log, changed: make(chan struct{}), wake: make(chan struct{}, 1)}
+}
+
+// set replaces the work to be done. It never blocks.
+func (a *applier) set(w work) {
+	a.mu.Lock()
+	a.pending = &w
+	a.mu.Unlock()
+	a.kick()
+}
+
+// kick asks for a comparison with the kernel now.
+func (a *applier) kick() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// outcome returns the newest outcome.
+func (a *applier) outcome() Applied {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.applied
+}
+
+// wait blocks until the work of a generation, or a later one, was applied.
+func (a *applier) wait(ctx context.Context, generation uint64) (Applied, error) {
+	for {
+		a.mu.Lock()
+		outcome, changed := a.applied, a.changed
+		a.mu.Unlock()
+		if outcome.Generation >= generation {
+			return outcome, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return outcome, ctx.Err()
+		}
+	}
+}
+
+// run applies until ctx ends.
+func (a *applier) run(ctx context.Context) error {
+	timer := time.NewTimer(sweepEvery)
+	defer timer.Stop()
+	var current work
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		case <-timer.C:
+		}
+		a.mu.Lock()
+		if a.pending != nil {
+			current, a.pending = *a.pending, nil
+		}
+		a.mu.Unlock()
+		if current.generation == 0 {
+			continue // nothing is desired yet: nothing is touched
+		}
+		bounded, cancel := context.WithTimeout(ctx, applyBound)
+		outcome := a.apply(bounded, current)
+		cancel()
+		a.publish(outcome)
+		if outcome.ok() {
+			timer.Reset(sweepEvery)
+		} else {
+			timer.Reset(retryAfter)
+		}
+	}
+}
+
+// apply follows the order of a takeover: addresses, IPVS entries,
+// announcements. What is lost is no longer announced before its address goes.
+func (a *applier) apply(ctx context.Context, w work) Applied {
+	out := Applied{Generation: w.generation}
+	kept := maps.Clone(w.desired.Announce)
+	maps.DeleteFunc(kept, func(t arp.Target, _ arp.Schedule) bool { _, announced := a.epochs[t]; return !announced })
+	a.host.Announce(kept, false)
+
+	out.Addresses, out.AddressErr = a.host.SetAddresses(ctx, w.desired.Addresses)
+	out.Table, out.TableErr = a.setTable(ctx, w)
+	a.announce(w.desired, out)
+	out.At = time.Now()
+	return out
+}
+
+func (a *applier) setTable(ctx context.Context, w work) (ipvsctl.Result, error) {
+	recorded := a.record.services()
+	if len(w.configured) == 0 && len(recorded) == 0 {
+		return ipvsctl.Result{}, nil // no services: ip_vs need not even be there
+	}
+	// It is for a later process: servers follow their health without it too.
+	unrecorded := a.record.add(w.configured)
+	owned := func(key ipvsctl.ServiceKey) bool {
+		return (w.configured[key] || recorded[key]) && !w.desired.Untouched[key]
+	}
+	result, err := a.host.SetTable(ctx, w.desired.Table, owned)
+	result.Foreign = slices.DeleteFunc(result.Foreign, func(key ipvsctl.ServiceKey) bool { return w.desired.Untouched[key] })
+	if err == nil && unrecorded == nil && len(result.Failed) == 0 {
+		err = a.record.keep(w.configured)
+	}
+	return result, errors.Join(unrecorded, err)
+}
+
+// announce announces the addresses that are there, anew where a mastership is.
+func (a *applier) announce(d Desired, out Applied) {
+	announced := maps.Clone(d.Announce)
+	for _, f := range out.Addresses.Failed {
+		delete(announced, arp.Target{Interface: f.Address.Interface, Address: f.Address.Prefix.Addr()})
+	}
+	if out.AddressErr != nil {
+		clear(announced) // whether they are there is not known
+	}
+	again := false
+	epochs := make(map[arp.Target]time.Time, len(announced))
+	for target := range announced {
+		epochs[target] = d.Epochs[target]
+		if before, known := a.epochs[target]; known && !before.Equal(d.Epochs[target]) {
+			again = true
+		}
+	}
+	a.epochs = epochs
+	a.host.Announce(announced, again)
+}
+
+func (a *applier) publish(outcome Applied) {
+	a.mu.Lock()
+	a.applied = outcome
+	close(a.changed)
+	a.changed = make(chan struct{})
+	a.mu.Unlock()
+	for _, op := range outcome.Table.Ops {
+		a.log.Info("ipvs", "op", op.String())
+	}
+	a.report(outcome)
+}
+
+// report logs failures once until they change.
+func (a *applier) report(outcome Applied) {
+	errs := []error{outcome.AddressErr, outcome.TableErr, outcome.Table.Err()}
+	for _, f := range outcome.Addresses.Failed {
+		errs = append(errs, f)
+	}
+	text := ""
+	if err := errors.Join(errs...); err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != a.reported {
+		a.log.Error("the host is not as desired; trying again", "error", text)
+	}
+	if text == "" && a.reported != "" {
+		a.log.Info("the host is as desired again")
+	}
+	a.reported = text
+}

@@ -1,0 +1,189 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/vrrp"
+)
+
+const (
+	// helloBound is how long a starting director waits for its siblings to say
+	// what they know. A sibling that says nothing has just started itself.
+	helloBound = 2 * time.Second
+	// finishBound is how long the last changes to the host may take.
+	finishBound = 10 * time.Second
+)
+
+// begin finds out whether this director takes over from one that died or
+// starts a node, and makes the first changes to the host. Taking over changes
+// nothing; a start takes away addresses that a dead node left before it does
+// anything else.
+func (d *Director) begin(ctx context.Context) error {
+	for _, link := range []process.Link{d.Supervisor, d.Speaker, d.Checker} {
+		d.send(link, process.KindHello, "", process.NewHello())
+	}
+	takeover, resume := d.siblings(ctx)
+	if !takeover {
+		result, err := d.Host.SetAddresses(ctx, nil)
+		if err != nil {
+			return fmt.Errorf("taking away addresses that were left: %w", err)
+		}
+		for _, a := range result.Removed {
+			d.Log.Warn("took away an address that a dead node left", "address", a.String())
+		}
+		for _, f := range result.Failed {
+			return fmt.Errorf("taking away addresses that were left: %w", f)
+		}
+	}
+	if len(d.config.Services) > 0 {
+		live, err := d.Host.Table(ctx)
+		if err != nil {
+			return err
+		}
+		d.adoptPool(live)
+	}
+	if err := d.Host.SetSysctls(Sysctls(d.config)); err != nil {
+		if !takeover {
+			return err
+		}
+		// An interface may be gone: that must not end a node that is at work.
+		d.Log.Error("setting kernel parameters", "error", err)
+	}
+	d.Log.Info("directing", "node", d.config.Node, "takes_over", takeover, "routers", len(d.config.VRRP), "services", len(d.config.Services))
+	d.keepInForce()
+	d.listenForClaims()
+	d.update()
+	d.configureSpeaker(resume)
+	d.configureChecker()
+	return nil
+}
+
+// siblings waits for what speaker and checker know. It reports whether the
+// speaker was already at work, so that this director takes over, and where the
+// speaker shall go on if it has died since.
+func (d *Director) siblings(ctx context.Context) (takeover bool, resume map[string]vrrp.Resume) {
+	bound := time.NewTimer(helloBound)
+	defer bound.Stop()
+	fromSpeaker, fromChecker, fromSupervisor := d.Speaker.Receive(), d.Checker.Receive(), d.Supervisor.Receive()
+	speakerKnown, checkerKnown := false, false
+	for !speakerKnown || !checkerKnown {
+		select {
+		case <-ctx.Done():
+			return takeover, resume
+		case <-bound.C:
+			d.Log.Warn("starting without word from all siblings", "speaker", speakerKnown, "checker", checkerKnown)
+			return takeover, resume
+		// The loop deals with a link that has ended.
+		case m, ok := <-fromSpeaker:
+			var s speaker.State
+			var t vrrp.Transition
+			var hello process.Hello
+			switch {
+			case !ok:
+				fromSpeaker = nil
+			case m.Kind == speaker.KindState && m.Decode(&s) == nil:
+				speakerKnown, takeover = true, s.Configured
+				d.adopt(s)
+			// What came before the state is in it, what comes after it is news.
+			case speakerKnown && m.Kind == speaker.KindTransition && m.Decode(&t) == nil:
+				d.note(t)
+			case speakerKnown && m.Kind == process.KindHello && m.Decode(&hello) == nil:
+				resume = d.resume(hello)
+			}
+		case m, ok := <-fromChecker:
+			var all checker.Verdicts
+			var v healthcheck.Verdict
+			switch {
+			case !ok:
+				fromChecker = nil
+			case m.Kind == checker.KindVerdicts && m.Decode(&all) == nil:
+				checkerKnown = true
+				maps.Copy(d.health, all.Verdicts)
+			case m.Kind == checker.KindVerdict && m.Decode(&v) == nil:
+				d.health[v.ID] = v
+			}
+		case m, ok := <-fromSupervisor:
+			if !ok {
+				fromSupervisor = nil
+				continue
+			}
+			d.refused("supervisor", m, d.fromSupervisor(m))
+		}
+	}
+	return takeover, resume
+}
+
+// adoptPool counts real servers that the kernel has in the pool and nobody has
+// judged yet as up, so that a restart or a reload takes nobody out.
+func (d *Director) adoptPool(live ipvsctl.LiveTable) {
+	now := time.Now()
+	for _, s := range d.config.Services {
+		if s.Check == nil {
+			continue
+		}
+		for _, listen := range s.Listen {
+			service, ok := live.Find(serviceKey(s, listen))
+			if !ok {
+				continue
+			}
+			for _, real := range s.Real {
+				id := targetID(s, real, listen)
+				if d.health[id].Status == "" && hasDest(service, destKey(real, listen)) {
+					d.health[id] = healthcheck.Verdict{
+						ID: id, Status: healthcheck.Up, Known: true, Since: now, Detail: "was in the kernel's table",
+					}
+				}
+			}
+		}
+	}
+}
+
+func hasDest(s ipvsctl.LiveService, key ipvsctl.DestKey) bool {
+	for _, dest := range s.Dests {
+		if dest.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// configureChecker tells the checker what to check, and what is known of it.
+func (d *Director) configureChecker() {
+	targets := Targets(d.effective())
+	known := make(map[string]healthcheck.Verdict, len(targets))
+	d.targets = make(map[string]bool, len(targets))
+	for _, t := range targets {
+		d.targets[t.ID] = true
+		if v, ok := d.health[t.ID]; ok {
+			known[t.ID] = v
+		}
+	}
+	d.health = known
+	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: targets, Known: known})
+}
+
+// finish takes away what is ours after the hand-over.
+func (d *Director) finish() error {
+	ctx, cancel := context.WithTimeout(context.Background(), finishBound)
+	defer cancel()
+	d.stopRoles()
+	outcome, err := d.applier.wait(ctx, d.update())
+	if err != nil {
+		err = fmt.Errorf("waiting for the kernel to let go of addresses and services: %w", err)
+	}
+	return errors.Join(err, outcome.AddressErr, outcome.TableErr, outcome.Table.Err(), outcome.Addresses.Err())
+}
+
+// tidy undoes the rest once nobody applies anything any more.
+func (d *Director) tidy() error {
+	return errors.Join(d.Host.RestoreSysctls(), d.applier.record.remove(), removeFile(willPath(d.RunDir)), removeFile(d.inForcePath()))
+}

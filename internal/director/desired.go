@@ -1,0 +1,234 @@
+package director
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/vrrp"
+)
+
+// Role is what the director knows of one virtual router.
+type Role struct {
+	State  vrrp.State
+	Master netip.Addr // zero if none is known
+	Since  time.Time
+	// Epoch changes with everything that calls for announcements: a takeover,
+	// or a second master that was heard.
+	Epoch  time.Time
+	Reason vrrp.Reason
+	// Interval is the master's interval that was learned.
+	Interval time.Duration
+	// Yielding is set while a router without its role keeps the addresses until
+	// the new master has announced them; Gave is when it began to give way.
+	Yielding bool
+	Gave     time.Time
+	// Decided is set once this node knows whether it or another is the master.
+	// Until then nothing that a predecessor left in the IPVS table is touched.
+	Decided bool
+}
+
+// Holds reports whether a router in this role has its addresses.
+func (r Role) Holds() bool { return r.State.Holds() || r.Yielding }
+
+// Inputs is all that the desired state depends on.
+type Inputs struct {
+	Config *config.Config
+	Roles  map[string]Role                // by the name of the [[vrrp]] block
+	Health map[string]healthcheck.Verdict // by target
+}
+
+// Desired is what the host shall be like.
+type Desired struct {
+	Addresses []netif.Address
+	Table     ipvsctl.Table
+	// Untouched are services of ours that stay as they are in the kernel, since
+	// the role of their router is not decided yet.
+	Untouched map[ipvsctl.ServiceKey]bool
+	Announce  map[arp.Target]arp.Schedule
+	// Epochs says, by announced target, which mastership this is: a later one
+	// is announced anew.
+	Epochs map[arp.Target]time.Time
+}
+
+// Compute derives the desired state. It is a pure function.
+func Compute(in Inputs) Desired {
+	d := Desired{
+		Untouched: make(map[ipvsctl.ServiceKey]bool),
+		Announce:  make(map[arp.Target]arp.Schedule),
+		Epochs:    make(map[arp.Target]time.Time),
+	}
+	others := make(map[string]bool) // routers in which this node has no part
+	for _, v := range in.Config.VRRP {
+		role := in.Roles[v.Name]
+		others[v.Name] = v.Priority == 0
+		if !role.Holds() {
+			continue
+		}
+		for _, prefix := range v.Addresses {
+			d.Addresses = append(d.Addresses, netif.Address{Interface: v.Interface, Prefix: prefix})
+			if role.State == vrrp.Master {
+				target := arp.Target{Interface: v.Interface, Address: prefix.Addr()}
+				d.Announce[target] = schedule(v.GARP)
+				d.Epochs[target] = role.Epoch
+			}
+		}
+	}
+	for _, s := range in.Config.Services {
+		role := in.Roles[s.VRRP]
+		for _, listen := range s.Listen {
+			key := serviceKey(s, listen)
+			switch {
+			case role.Holds():
+				d.Table = append(d.Table, service(s, listen, in.Health))
+			case !role.Decided && !others[s.VRRP]:
+				d.Untouched[key] = true
+			}
+		}
+	}
+	for _, s := range d.Table {
+		delete(d.Untouched, s.Key)
+	}
+	d.Table = d.Table.Canonical()
+	return d
+}
+
+func schedule(g config.GARP) arp.Schedule {
+	return arp.Schedule{Burst: g.Burst, Spacing: g.Spacing, Again: g.Again, Refresh: g.Refresh}
+}
+
+func serviceKey(s config.Service, listen netip.AddrPort) ipvsctl.ServiceKey {
+	return ipvsctl.ServiceKey{Protocol: protocols[s.Protocol], Address: listen.Addr(), Port: listen.Port()}
+}
+
+func service(s config.Service, listen netip.AddrPort, health map[string]healthcheck.Verdict) ipvsctl.Service {
+	out := ipvsctl.Service{Key: serviceKey(s, listen), Scheduler: s.Scheduler, Persistence: s.Persistence}
+	for _, real := range s.Real {
+		if !inPool(s, real, listen, health) {
+			continue
+		}
+		out.Dests = append(out.Dests, ipvsctl.Dest{
+			Key:     destKey(real, listen),
+			Forward: forwards[s.Forward],
+			Weight:  real.Weight,
+		})
+	}
+	return out
+}
+
+func destKey(real config.Real, listen netip.AddrPort) ipvsctl.DestKey {
+	return ipvsctl.DestKey{Address: real.Address, Port: cmp.Or(real.Port, listen.Port())}
+}
+
+// inPool reports whether a real server takes part. An unjudged one does not:
+// nothing is judged before it was checked.
+func inPool(s config.Service, real config.Real, listen netip.AddrPort, health map[string]healthcheck.Verdict) bool {
+	if s.Check == nil {
+		return true
+	}
+	return health[targetID(s, real, listen)].Status == healthcheck.Up
+}
+
+var protocols = map[string]ipvsctl.Protocol{"tcp": ipvsctl.TCP, "udp": ipvsctl.UDP, "sctp": ipvsctl.SCTP}
+
+var forwards = map[string]ipvsctl.Forward{"dr": ipvsctl.DR, "tun": ipvsctl.TUN, "nat": ipvsctl.NAT}
+
+// targetID names the check of one real server. Listeners that are checked at
+// the same address and port share it.
+func targetID(s config.Service, real config.Real, listen netip.AddrPort) string {
+	return fmt.Sprintf("%s %s", s.Name, checkAddress(s, real, listen))
+}
+
+func checkAddress(s config.Service, real config.Real, listen netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(real.Address, cmp.Or(s.Check.Port, real.Port, listen.Port()))
+}
+
+// Targets derives what is to be checked.
+func Targets(cfg *config.Config) []healthcheck.Target {
+	var targets []healthcheck.Target
+	seen := make(map[string]bool)
+	for _, s := range cfg.Services {
+		if s.Check == nil {
+			continue
+		}
+		for _, listen := range s.Listen {
+			for _, real := range s.Real {
+				id := targetID(s, real, listen)
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
+				targets = append(targets, healthcheck.Target{
+					ID: id, Type: s.Check.Type, Options: s.Check.Options, Address: checkAddress(s, real, listen),
+					Every: s.Check.Every, Timeout: s.Check.Timeout, Rise: s.Check.Rise, Fall: s.Check.Fall,
+				})
+			}
+		}
+	}
+	return targets
+}
+
+// Routers derives the virtual routers of this node. One whose priority table
+// does not list the node has none.
+func Routers(cfg *config.Config) []vrrp.RouterConfig {
+	var routers []vrrp.RouterConfig
+	for _, v := range cfg.VRRP {
+		if v.Priority == 0 {
+			continue
+		}
+		r := vrrp.RouterConfig{
+			Name: v.Name, Interface: v.Interface, VRID: v.RouterID, Priority: v.Priority,
+			Version: v.Version, Checksum: vrrp.Checksum(v.Checksum), Authentication: string(v.Authentication),
+			Interval: v.Interval, Preempt: v.Preempt, PreemptDelay: v.PreemptDelay,
+			Peers: v.Peers, MinTTL: v.MinTTL,
+		}
+		for _, prefix := range v.Addresses {
+			r.Addresses = append(r.Addresses, prefix.Addr())
+		}
+		routers = append(routers, r)
+	}
+	return routers
+}
+
+// Sysctls derives what forwarding needs of this host, in the order in which it
+// is to be set.
+func Sysctls(cfg *config.Config) []netif.Sysctl {
+	if len(cfg.Services) == 0 {
+		return nil
+	}
+	interfaces := make(map[string]bool) // of the directors' VIPs; true where NAT needs forwarding
+	for _, s := range cfg.Services {
+		for _, v := range cfg.VRRP {
+			if v.Priority != 0 {
+				interfaces[v.Interface] = interfaces[v.Interface] || s.Forward == "nat"
+			}
+		}
+	}
+	// A redirect would teach real servers and clients a way past the director.
+	// The kernel sends them if all OR the interface says so.
+	out := []netif.Sysctl{{Path: "net/ipv4/conf/all/send_redirects", Value: "0"}}
+	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
+		out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/send_redirects", Value: "0"})
+	}
+	// Packets of a connection whose real server is gone would be dropped until
+	// the client gives up. So its entry ends and the client is told, or served by
+	// another one.
+	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_nodest_conn", Value: "1"})
+	// Replies of NAT real servers come in by an interface that holds their
+	// gateway address. The interface's own switch forwards them; the global one
+	// would change every interface and could not be restored exactly.
+	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
+		if interfaces[name] {
+			out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/forwarding", Value: "1"})
+		}
+	}
+	return out
+}

@@ -1,0 +1,192 @@
+package director
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/speaker"
+)
+
+// Options is what a director needs.
+type Options struct {
+	// Path is where the configuration was read from, for people.
+	Path string
+	// Load reads and validates the configuration's files; LoadTexts validates
+	// texts that were read before.
+	Load      func() (*config.Config, error)
+	LoadTexts func([]config.Text) (*config.Config, error)
+	// Restarted says that this director follows one that died.
+	Restarted bool
+	// RunDir is the folder for what outlives the process, /run/haldir by default.
+	RunDir                       string
+	Supervisor, Speaker, Checker process.Link
+	Host                         Host
+	// Listen opens the API's socket; control.Listen outside tests.
+	Listen func(path string) (net.Listener, error)
+	// Ready is called once everything is set up; Reloading before a reload and
+	// Ready after it.
+	Ready, Reloading func()
+	Release          string // of the binary, for the status
+	Log              *slog.Logger
+}
+
+// Director is the director process. Its fields belong to the loop of Run
+// where no other owner is named.
+type Director struct {
+	Options
+	applier *applier
+	reloads chan struct{} // full during a reload
+
+	config     *config.Config
+	loaded     time.Time
+	lastReload *control.ReloadResult
+	retired    []leaver // not handed over yet
+
+	roles    map[string]Role
+	health   map[string]healthcheck.Verdict
+	targets  map[string]bool // that are checked
+	carrier  map[string]bool // by interface; absent is unknown
+	children process.Children
+
+	generation  uint64
+	requests    map[uint64]chan speaker.State
+	nextID      uint64
+	commands    chan func()
+	linkNews    *linkNews
+	synced      bool                 // the watcher has reported every interface that is up
+	claims      map[netip.Addr]claim // by others, of addresses of the configuration
+	heardClaims chan arp.Claim
+	listening   map[string]bool                     // by interface
+	vips        atomic.Pointer[map[netip.Addr]bool] // read by the listeners
+	background  context.Context                     // of everything that Run started
+	parts       sync.WaitGroup                      // the same
+
+	stopping   bool
+	handedOver bool // the speaker has stopped
+}
+
+// New returns a director that does nothing before Run.
+func New(o Options) *Director {
+	return &Director{
+		Options:  o,
+		reloads:  make(chan struct{}, 1),
+		roles:    make(map[string]Role),
+		health:   make(map[string]healthcheck.Verdict),
+		carrier:  make(map[string]bool),
+		requests: make(map[uint64]chan speaker.State),
+		commands: make(chan func()),
+		linkNews: newLinkNews(),
+
+		claims:      make(map[netip.Addr]claim),
+		heardClaims: make(chan arp.Claim, 64),
+		listening:   make(map[string]bool),
+	}
+}
+
+// Run directs until ctx ends or orphaned is closed, which is a planned stop: it
+// has the speaker hand over, takes the addresses away and restores what it
+// changed on the host. A value from reload reads the configuration again.
+func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-chan os.Signal) error {
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	listener, err := d.Listen(d.socketOf(d.config))
+	if err != nil {
+		return err
+	}
+	// Background work ends after the hand-over, not at its start.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	d.background = background
+	parts := []func() error{
+		func() error { return d.Host.Run(background, d.event) },
+		func() error { return control.Serve(background, listener, d, d.Log) },
+		func() error { return d.applier.run(background) },
+	}
+	ended := make(chan error, len(parts))
+	for _, part := range parts {
+		d.parts.Go(func() { ended <- part() })
+	}
+
+	err = d.begin(ctx)
+	if err == nil {
+		d.Ready()
+		err = d.loop(ctx, orphaned, reload, ended)
+	}
+	end()
+	d.parts.Wait()
+	close(ended)
+	for late := range ended {
+		err = errors.Join(err, late)
+	}
+	if err != nil {
+		return err
+	}
+	return d.tidy()
+}
+
+// prepare reads what the director starts from.
+func (d *Director) prepare() error {
+	if err := os.MkdirAll(d.RunDir, 0o755); err != nil {
+		return fmt.Errorf("making the run directory: %w", err)
+	}
+	record, err := openRecord(d.RunDir)
+	if err != nil {
+		return err
+	}
+	d.applier = newApplier(d.Host, record, d.Log)
+	if d.config, err = d.loadFirst(); err != nil {
+		return err
+	}
+	d.loaded = time.Now()
+	return nil
+}
+
+// loadFirst loads what this director begins with. After a crash that is what
+// was in force: the files may be half-way through an edit.
+func (d *Director) loadFirst() (*config.Config, error) {
+	var inForce []config.Text
+	if err := readJSON(d.inForcePath(), &inForce); err != nil {
+		d.Log.Warn("reading the configuration that was in force", "error", err)
+	}
+	if d.Restarted && len(inForce) > 0 {
+		c, err := d.LoadTexts(inForce)
+		if err == nil {
+			return c, nil
+		}
+		d.Log.Warn("the configuration that was in force is refused now; reading the files", "error", err)
+	}
+	return d.Load()
+}
+
+// inForcePath is where the configuration in force is kept.
+func (d *Director) inForcePath() string { return filepath.Join(d.RunDir, "config.json") }
+
+// keepInForce writes down which configuration is in force.
+func (d *Director) keepInForce() {
+	if err := writeJSON(d.inForcePath(), d.config.Texts); err != nil {
+		// What an earlier one left there must not come back after a crash.
+		err = errors.Join(err, removeFile(d.inForcePath()))
+		d.Log.Error("writing down the configuration in force", "error", err)
+	}
+}
+
+// socketOf returns the path of the API's socket under a configuration.
+func (d *Director) socketOf(c *config.Config) string {
+	return cmp.Or(c.API.Socket, filepath.Join(d.RunDir, control.SocketName))
+}

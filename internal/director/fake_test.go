@@ -1,0 +1,255 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/ipvsctl/ipvstest"
+)
+
+// fakeHost is a machine in memory. It outlives the processes of its node.
+type fakeHost struct {
+	table   *ipvstest.Fake
+	segment *segment // nil: nobody else
+
+	mu        sync.Mutex
+	calls     []string // what was done, in order
+	addresses []netif.PresentAddress
+	announced map[arp.Target]arp.Schedule
+	sysctls   []netif.Sysctl
+	refuse    error // of SetSysctls
+	// refuseSome decides whether SetSysctls fails after it has set some.
+	refuseSome func([]netif.Sysctl) error
+	noTable    error // of Table
+}
+
+func newFakeHost() *fakeHost { return &fakeHost{table: ipvstest.NewFake()} }
+
+func (h *fakeHost) say(format string, args ...any) {
+	h.calls = append(h.calls, fmt.Sprintf(format, args...))
+}
+
+// did returns what was done since the last call.
+func (h *fakeHost) did() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	calls := h.calls
+	h.calls = nil
+	return calls
+}
+
+func (h *fakeHost) SetAddresses(_ context.Context, desired []netif.Address) (netif.AddressResult, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var result netif.AddressResult
+	h.addresses = slices.DeleteFunc(h.addresses, func(p netif.PresentAddress) bool {
+		gone := p.Ours && !slices.Contains(desired, p.Address)
+		if gone {
+			h.say("remove %s", p.Prefix)
+			result.Removed = append(result.Removed, p.Address)
+		}
+		return gone
+	})
+	for _, a := range desired {
+		if !slices.ContainsFunc(h.addresses, func(p netif.PresentAddress) bool { return p.Address == a }) {
+			h.say("add %s", a.Prefix)
+			h.addresses = append(h.addresses, netif.PresentAddress{Address: a, Ours: true, Proto: netif.Protocol})
+			result.Added = append(result.Added, a)
+		}
+	}
+	return result, nil
+}
+
+func (h *fakeHost) Addresses(context.Context) ([]netif.PresentAddress, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.addresses), nil
+}
+
+func (h *fakeHost) SetTable(ctx context.Context, desired ipvsctl.Table, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error) {
+	result, err := ipvsctl.NewReconciler(h.table).Reconcile(ctx, desired, owned)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, op := range result.Ops {
+		h.say("ipvs %s", op)
+	}
+	return result, err
+}
+
+func (h *fakeHost) Table(ctx context.Context) (ipvsctl.LiveTable, error) {
+	h.mu.Lock()
+	err := h.noTable
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return h.table.Read(ctx)
+}
+
+func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refuse != nil {
+		return h.refuse
+	}
+	if h.refuseSome != nil {
+		if err := h.refuseSome(desired); err != nil {
+			h.sysctls = desired[:1]
+			return err
+		}
+	}
+	h.sysctls = desired
+	return nil
+}
+
+func (h *fakeHost) RestoreSysctls() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("restore sysctls")
+	h.sysctls = nil
+	return nil
+}
+
+func (h *fakeHost) Announce(targets map[arp.Target]arp.Schedule, again bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range targets {
+		if _, before := h.announced[t]; !before || again {
+			h.say("announce %s", t.Address)
+			h.segment.announce(h, arp.Claim{Address: t.Address})
+		}
+	}
+	h.announced = maps.Clone(targets)
+}
+
+func (h *fakeHost) Announced(context.Context) (map[arp.Target]arp.TargetStatus, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make(map[arp.Target]arp.TargetStatus)
+	for t := range h.announced {
+		out[t] = arp.TargetStatus{Target: t}
+	}
+	return out, nil
+}
+
+// Claims hears the announcements of the other hosts on the segment.
+func (h *fakeHost) Claims(ctx context.Context, _ string, held func(netip.Addr) bool, sink func(arp.Claim)) error {
+	heard := h.segment.listen(h)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-heard:
+			if held(c.Address) {
+				sink(c)
+			}
+		}
+	}
+}
+
+// segment carries announcements between fake hosts.
+type segment struct {
+	mu        sync.Mutex
+	listeners map[*fakeHost]chan arp.Claim
+}
+
+func (s *segment) listen(h *fakeHost) <-chan arp.Claim {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listeners == nil {
+		s.listeners = make(map[*fakeHost]chan arp.Claim)
+	}
+	s.listeners[h] = make(chan arp.Claim, 16)
+	return s.listeners[h]
+}
+
+func (s *segment) announce(from *fakeHost, c arp.Claim) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h, ch := range s.listeners {
+		if h != from {
+			ch <- c
+		}
+	}
+}
+
+func (h *fakeHost) Run(ctx context.Context, _ func(netif.Event)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// silentListener is a socket that nobody connects to.
+type silentListener struct {
+	closing sync.Once
+	closed  chan struct{}
+}
+
+func listenToNobody(string) (net.Listener, error) {
+	return &silentListener{closed: make(chan struct{})}, nil
+}
+
+func (l *silentListener) Accept() (net.Conn, error) {
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *silentListener) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *silentListener) Addr() net.Addr { return &net.UnixAddr{} }
+
+// pairConfig is one virtual router with one DR service of two real servers.
+func pairConfig(node string) *config.Config {
+	priorities := map[string]uint8{"lvs1": 150, "lvs2": 100}
+	return &config.Config{
+		Node: node,
+		VRRP: []config.VRRP{{
+			Name: "edge", Interface: "eth0", RouterID: 51,
+			Priorities: config.Priorities{ByNode: priorities}, Priority: priorities[node],
+			Interval: time.Second, Preempt: true,
+			Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
+			GARP:      config.GARP{Burst: 5, Spacing: 200 * time.Millisecond},
+		}},
+		Services: []config.Service{{
+			Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "dr",
+			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:80")},
+			Check:  &config.Check{Type: "tcp", Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+			Real: []config.Real{
+				{Address: netip.MustParseAddr("192.0.2.11"), Weight: 1},
+				{Address: netip.MustParseAddr("192.0.2.12"), Weight: 2},
+			},
+		}},
+	}
+}
+
+var errTest = errors.New("refused by the test")
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func wantCalls(t *testing.T, h *fakeHost, when string, want ...string) {
+	t.Helper()
+	if got := h.did(); !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %q\nwant %q", when, got, want)
+	}
+}

@@ -1,0 +1,40 @@
+package director
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/ipvsctl"
+)
+
+// Host is the machine as the director sees it. Methods that only read may be
+// called by many goroutines at once, the others by one.
+type Host interface {
+	// SetAddresses makes the tagged addresses of the host those that are
+	// desired, removals first.
+	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
+	// Addresses reads the addresses of the host.
+	Addresses(ctx context.Context) ([]netif.PresentAddress, error)
+	// SetTable makes the owned part of the IPVS table the desired one.
+	SetTable(ctx context.Context, desired ipvsctl.Table, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error)
+	// Table reads the IPVS table.
+	Table(ctx context.Context) (ipvsctl.LiveTable, error)
+	// SetSysctls makes desired the whole set of kernel parameters that are
+	// ours; earlier values are written down before the first change.
+	SetSysctls(desired []netif.Sysctl) error
+	// RestoreSysctls undoes SetSysctls.
+	RestoreSysctls() error
+	// Announce sets which addresses are announced from now on; again starts
+	// over with all of them. It does not block.
+	Announce(targets map[arp.Target]arp.Schedule, again bool)
+	// Announced reads what was announced.
+	Announced(ctx context.Context) (map[arp.Target]arp.TargetStatus, error)
+	// Claims reports each ARP packet on an interface in which another station
+	// claims an address that is held, until ctx ends.
+	Claims(ctx context.Context, ifname string, held func(netip.Addr) bool, sink func(arp.Claim)) error
+	// Run watches links and addresses and sends announcements until ctx ends.
+	// The sink must not block.
+	Run(ctx context.Context, sink func(netif.Event)) error
+}

@@ -1,0 +1,277 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/vrrp"
+)
+
+// stopSlack is added to the bound of the hand-over when the node stops.
+const stopSlack = time.Second
+
+// loop is the one goroutine that owns the director's state.
+func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-chan os.Signal, ended <-chan error) error {
+	asked := ctx.Done()
+	var bound, yielded, undecided <-chan time.Time
+	stop := func() {
+		if d.stopping {
+			return
+		}
+		asked, orphaned, reload = nil, nil, nil
+		d.stopping = true
+		d.send(d.Speaker, speaker.KindShutdown, "", struct{}{})
+		bound = time.After(handoverBound(Routers(d.effective())) + yieldBound + stopSlack)
+	}
+	fromChecker, fromSupervisor := d.Checker.Receive(), d.Supervisor.Receive()
+	for {
+		if d.handedOver && !d.yielding() {
+			return d.finish()
+		}
+		if yielded == nil && d.yielding() {
+			yielded = time.After(yieldBound)
+		}
+		if undecided == nil && d.undecided() {
+			undecided = time.After(decideEvery)
+		}
+		select {
+		case <-asked:
+			d.Log.Info("stopping: handing over")
+			stop()
+		case <-orphaned:
+			d.Log.Error("the supervisor is gone: handing over and stopping")
+			stop()
+		case <-yielded:
+			// Those that began to yield after the timer get another turn of it.
+			yielded = nil
+			d.letGo(func(_ string, role Role) bool { return time.Since(role.Gave) >= yieldBound })
+		case <-undecided:
+			undecided = nil
+			d.decide(time.Now())
+		case c := <-d.heardClaims:
+			d.claimed(c)
+		case <-bound:
+			d.Log.Error("the speaker did not hand over in time")
+			return d.finish()
+		case <-reload:
+			// The file is read off the loop: a disk may be slow.
+			go func() {
+				if _, err := d.Reload(ctx); err != nil {
+					d.Log.Error("reloading", "error", err)
+				}
+			}()
+		case err := <-ended:
+			// A crash, not a stop: the speaker goes on, and the next director adopts.
+			return errors.Join(errors.New("a part of the director ended by itself"), err)
+		case command := <-d.commands:
+			command()
+		case <-d.linkNews.wake:
+			d.takeLinks()
+		// The supervisor holds the other ends too: a link ends only after it.
+		case m, ok := <-d.Speaker.Receive():
+			if !ok {
+				return errors.Join(fmt.Errorf("receiving from the speaker: %w", process.ErrClosed), d.finish())
+			}
+			d.refused("speaker", m, d.fromSpeaker(m))
+		case m, ok := <-fromChecker:
+			if !ok {
+				fromChecker = nil
+				stop()
+				continue
+			}
+			d.refused("checker", m, d.fromChecker(m))
+		case m, ok := <-fromSupervisor:
+			if !ok {
+				fromSupervisor = nil
+				stop()
+				continue
+			}
+			d.refused("supervisor", m, d.fromSupervisor(m))
+		}
+	}
+}
+
+// do runs a function on the loop and waits for it. After the loop's end it
+// returns the error of ctx.
+func (d *Director) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case d.commands <- func() { defer close(done); f() }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Director) fromSpeaker(m process.Message) error {
+	switch m.Kind {
+	case process.KindHello:
+		var hello process.Hello
+		if err := m.Decode(&hello); err != nil {
+			return err
+		}
+		// It knows nothing yet: it shall go on where the one that died was.
+		d.configureSpeaker(d.resume(hello))
+		d.update()
+	case speaker.KindTransition:
+		var t vrrp.Transition
+		if err := m.Decode(&t); err != nil {
+			return err
+		}
+		d.transition(t)
+	case speaker.KindState:
+		var s speaker.State
+		if err := m.Decode(&s); err != nil {
+			return err
+		}
+		d.adopt(s)
+		d.update()
+	case speaker.KindStatus:
+		var s speaker.State
+		if err := m.Decode(&s); err != nil {
+			return err
+		}
+		if waiter, ok := d.requests[s.ID]; ok {
+			delete(d.requests, s.ID)
+			waiter <- s
+		}
+	case speaker.KindStopped:
+		d.handedOver = true
+	default:
+		return errUnknownKind
+	}
+	return nil
+}
+
+func (d *Director) fromChecker(m process.Message) error {
+	switch m.Kind {
+	case process.KindHello:
+		d.configureChecker()
+	case checker.KindVerdict:
+		var v healthcheck.Verdict
+		if err := m.Decode(&v); err != nil {
+			return err
+		}
+		d.verdict(v)
+	case checker.KindVerdicts:
+		var all checker.Verdicts
+		if err := m.Decode(&all); err != nil {
+			return err
+		}
+		for _, v := range all.Verdicts {
+			d.verdict(v)
+		}
+	default:
+		return errUnknownKind
+	}
+	return nil
+}
+
+func (d *Director) fromSupervisor(m process.Message) error {
+	if m.Kind != process.KindChildren {
+		return errUnknownKind
+	}
+	return m.Decode(&d.children)
+}
+
+var errUnknownKind = errors.New("unknown kind")
+
+func (d *Director) refused(from string, m process.Message, err error) {
+	if err != nil {
+		d.Log.Warn("message refused", "from", from, "kind", m.Kind, "error", err)
+	}
+}
+
+func (d *Director) send(to process.Link, kind, key string, body any) {
+	if err := to.Send(kind, key, body); err != nil {
+		d.Log.Warn("telling another process", "kind", kind, "error", err)
+	}
+}
+
+// transition acts on what the speaker says of a router.
+func (d *Director) transition(t vrrp.Transition) {
+	d.note(t)
+	d.update()
+}
+
+// note takes note of what the speaker says of a router.
+func (d *Director) note(t vrrp.Transition) {
+	before := d.roles[t.Router]
+	role := Role{
+		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval,
+		Decided: before.Decided || decides(t.To, t.Master, t.Reason),
+	}
+	if t.From == t.To || t.Reason == vrrp.ReasonResumed && before.State == t.To {
+		role.Since = before.Since // the same mastership goes on
+	}
+	if t.Reason == vrrp.ReasonResumed {
+		role.Epoch = before.Epoch
+	}
+	if before.State == vrrp.Leaving || before.Yielding {
+		role.Gave = before.Gave
+	} else {
+		role.Gave = time.Now()
+	}
+	role.Yielding = d.yields(t, before)
+	if t.To == vrrp.Master && t.From != vrrp.Master {
+		d.dropLeaver(t.Router)
+	}
+	d.roles[t.Router] = role
+	d.Log.Debug("vrrp", "router", t.Router, "from", t.From, "to", t.To, "reason", string(t.Reason), "master", t.Master)
+}
+
+// decides reports whether a state says who is the master.
+func decides(state vrrp.State, master netip.Addr, reason vrrp.Reason) bool {
+	switch state {
+	case vrrp.Master, vrrp.Leaving:
+		return true
+	case vrrp.Backup:
+		return master.IsValid()
+	}
+	return reason != vrrp.ReasonStart && reason != ""
+}
+
+func (d *Director) verdict(v healthcheck.Verdict) {
+	if !d.targets[v.ID] {
+		return // it was on its way when the configuration changed
+	}
+	before := d.health[v.ID]
+	d.health[v.ID] = v
+	if before.Status == v.Status {
+		return
+	}
+	d.Log.Info("health", "target", v.ID, "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
+	d.update()
+}
+
+// update computes the desired state and hands it to the applier.
+func (d *Director) update() uint64 {
+	d.generation++
+	leavers := len(d.retired)
+	effective := d.effective()
+	if len(d.retired) < leavers {
+		d.configureChecker()
+	}
+	configured := make(map[ipvsctl.ServiceKey]bool)
+	for _, s := range effective.Services {
+		for _, listen := range s.Listen {
+			configured[serviceKey(s, listen)] = true
+		}
+	}
+	d.applier.set(work{
+		desired:    Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health}),
+		configured: configured,
+		generation: d.generation,
+	})
+	return d.generation
+}

@@ -1,0 +1,351 @@
+package director
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/vrrp"
+)
+
+const (
+	// speakerBound is how long a status waits for the speaker.
+	speakerBound = time.Second
+	// kernelBound is how long a status waits for the kernel.
+	kernelBound = 3 * time.Second
+)
+
+// view is everything a status is made of.
+type view struct {
+	now      time.Time
+	options  Options
+	config   *config.Config
+	loaded   time.Time
+	reload   *control.ReloadResult
+	roles    map[string]Role
+	health   map[string]healthcheck.Verdict
+	children process.Children
+	applied  Applied
+	claims   map[netip.Addr]claim
+
+	// What was asked for this status, each with the error if there was none.
+	speaker      speaker.State
+	speakerErr   error
+	announced    map[arp.Target]arp.TargetStatus
+	announcedErr error
+	addresses    []netif.PresentAddress
+	addressErr   error
+	table        ipvsctl.LiveTable
+	tableErr     error
+}
+
+// Status implements control.Backend: roles and peers are asked of the speaker,
+// addresses and the IPVS table read from the kernel, now.
+func (d *Director) Status(ctx context.Context) (control.Status, error) {
+	v := view{options: d.Options}
+	answer := make(chan speaker.State, 1)
+	var id uint64
+	err := d.do(ctx, func() {
+		v.config, v.loaded, v.children = d.config, d.loaded, d.children
+		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
+		if d.lastReload != nil {
+			last := *d.lastReload
+			v.reload = &last
+		}
+		d.nextID++
+		id = d.nextID
+		d.requests[id] = answer
+		d.send(d.Speaker, speaker.KindStatusRequest, strconv.FormatUint(id, 10), speaker.StatusRequest{ID: id})
+	})
+	if err != nil {
+		return control.Status{}, fmt.Errorf("asking the director: %w", err)
+	}
+	kernel, cancel := context.WithTimeout(ctx, kernelBound)
+	defer cancel()
+	v.addresses, v.addressErr = d.Host.Addresses(kernel)
+	if len(v.config.Services) > 0 {
+		v.table, v.tableErr = d.Host.Table(kernel)
+	}
+	v.announced, v.announcedErr = d.Host.Announced(kernel)
+	v.applied = d.applier.outcome()
+	bound := time.NewTimer(speakerBound)
+	defer bound.Stop()
+	select {
+	case v.speaker = <-answer:
+	case <-bound.C:
+		v.speakerErr = errors.New("the speaker does not answer")
+		// Also for a client that is gone: the loop answers as long as it runs.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), speakerBound)
+		defer cancel()
+		_ = d.do(bounded, func() { delete(d.requests, id) })
+	}
+	v.now = time.Now()
+	return v.status(), nil
+}
+
+// status is a pure function of the view.
+func (v *view) status() control.Status {
+	s := control.Status{
+		API: control.Version, Node: v.config.Node, At: v.now, Release: v.options.Release,
+		Config:   control.ConfigStatus{Path: v.options.Path, Digest: v.config.Digest, Loaded: v.loaded, LastReload: v.reload},
+		Problems: []string{},
+	}
+	if v.children.Supervisor != 0 {
+		s.Processes = append(s.Processes, control.ProcessStatus{Role: string(process.Supervisor), PID: v.children.Supervisor, Since: v.children.Since})
+	}
+	for _, c := range v.children.Children {
+		s.Processes = append(s.Processes, control.ProcessStatus{
+			Role: string(c.Role), PID: c.PID, Since: c.Since, Restarts: c.Restarts,
+			LastExit: c.LastExit, Down: control.Of(c.Down), Scheduling: c.Scheduling,
+		})
+	}
+	for _, r := range v.config.VRRP {
+		s.Routers = append(s.Routers, v.router(r))
+	}
+	for _, service := range v.config.Services {
+		for _, listen := range service.Listen {
+			s.Services = append(s.Services, v.service(service, listen))
+		}
+	}
+	for _, key := range v.applied.Table.Foreign {
+		if _, there := v.table.Find(key); there {
+			s.Foreign = append(s.Foreign, key.String())
+		}
+	}
+	for what, err := range map[string]error{"virtual routers": v.speakerErr, "addresses": v.addressErr, "IPVS table": v.tableErr, "announcements": v.announcedErr} {
+		if err != nil {
+			s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
+		}
+	}
+	slices.Sort(s.Unknown)
+	s.Problems = append(s.Problems, v.problems(&s)...)
+	return s
+}
+
+func (v *view) router(r config.VRRP) control.RouterStatus {
+	out := control.RouterStatus{
+		Name: r.Name, Interface: r.Interface, VRID: r.RouterID, Priority: r.Priority,
+		Interval: control.Of(r.Interval), State: "unknown",
+	}
+	for _, live := range v.speaker.Routers {
+		if live.Name != r.Name {
+			continue
+		}
+		out.State, out.Since, out.Reason = live.State.String(), live.Since, string(live.Reason)
+		out.Priority, out.Interval = live.Priority, control.Of(live.Interval)
+		out.Source, out.Master = text(live.Source), text(live.Master)
+		out.Sent, out.Received, out.Dropped = live.Sent, live.Received, live.Dropped
+		out.Lateness, out.MaxLate = control.Of(live.LatestLateness), control.Of(live.MaxLateness)
+		out.Problem = live.Problem
+		if h := live.Heard; h != nil {
+			out.Peer = &control.PeerStatus{
+				Address: text(h.From), Priority: h.Priority, Interval: control.Of(h.Interval),
+				Age: control.Of(h.Age + v.now.Sub(v.speaker.At)),
+			}
+		}
+	}
+	for _, prefix := range r.Addresses {
+		out.Addresses = append(out.Addresses, v.address(r.Interface, prefix))
+	}
+	return out
+}
+
+func (v *view) address(ifname string, prefix netip.Prefix) control.AddressStatus {
+	address := netif.Address{Interface: ifname, Prefix: prefix}
+	out := control.AddressStatus{Address: prefix.String(), Interface: ifname}
+	if v.addressErr == nil {
+		present := false
+		for _, p := range v.addresses {
+			if p.Address == address {
+				present, out.Ours = true, p.Ours
+			}
+		}
+		out.Present = &present
+	}
+	for _, f := range v.applied.Addresses.Failed {
+		if f.Address == address {
+			out.Error = f.Error()
+		}
+	}
+	announced := v.announced[arp.Target{Interface: ifname, Address: prefix.Addr()}]
+	out.Announced = announced.Last
+	out.Error = cmp.Or(out.Error, announced.Problem)
+	if c, ok := v.claims[prefix.Addr()]; ok {
+		age := control.Since(c.at, v.now)
+		out.ClaimedBy, out.Claimed = c.mac.String(), &age
+	}
+	return out
+}
+
+func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceStatus {
+	out := control.ServiceStatus{
+		Name: s.Name, Router: s.VRRP, Listen: listen.String(), Protocol: s.Protocol, Forward: s.Forward, Scheduler: s.Scheduler,
+	}
+	var live ipvsctl.LiveService
+	if v.tableErr == nil {
+		loaded := false
+		live, loaded = v.table.Find(serviceKey(s, listen))
+		out.Loaded = &loaded
+		if loaded {
+			out.Scheduler = live.Scheduler
+			out.Stats = stats(live.Stats)
+		}
+	}
+	for _, f := range v.applied.Table.Failed {
+		if f.Op.Service.Key == serviceKey(s, listen) && !f.Op.Kind.OnDest() {
+			out.Error = f.Error()
+		}
+	}
+	for _, real := range s.Real {
+		out.Real = append(out.Real, v.real(s, real, listen, live))
+	}
+	return out
+}
+
+func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, live ipvsctl.LiveService) control.RealStatus {
+	key := destKey(real, listen)
+	out := control.RealStatus{
+		Address: netip.AddrPortFrom(key.Address, key.Port), Configured: real.Weight, Health: "unchecked",
+	}
+	if s.Check != nil {
+		verdict := v.health[targetID(s, real, listen)]
+		out.Health = string(cmp.Or(verdict.Status, healthcheck.Unknown))
+		out.HealthSince, out.Reason, out.Detail = verdict.Since, string(verdict.Reason), verdict.Detail
+		out.Warning = verdict.Warning
+		if !verdict.Checked.IsZero() {
+			age := control.Since(verdict.Checked, v.now)
+			out.Checked = &age
+		}
+		out.Stale = verdict.Status != "" && (verdict.Known || verdict.Checked.IsZero() || v.now.Sub(verdict.Checked) > staleAfter(s.Check))
+	}
+	for _, dest := range live.Dests {
+		if dest.Key == key {
+			out.Weight = &dest.Weight
+			out.Active, out.Inactive = dest.ActiveConns, dest.InactiveConns
+			out.Stats = stats(dest.Stats)
+		}
+	}
+	for _, f := range v.applied.Table.Failed {
+		if f.Op.Service.Key == serviceKey(s, listen) && f.Op.Kind.OnDest() && f.Op.Dest.Key == key {
+			out.Error = f.Error()
+		}
+	}
+	return out
+}
+
+// conflictTime is for how long an ARP packet counts in which another station
+// claimed an address of a master.
+const conflictTime = 10 * time.Second
+
+// staleAfter is how old a verdict may get while its checks go on.
+func staleAfter(c *config.Check) time.Duration { return 2*c.Every + c.Timeout + 2*time.Second }
+
+func stats(s ipvsctl.Stats) *control.Stats {
+	return &control.Stats{
+		Connections: s.Conns, InPackets: s.InPackets, OutPackets: s.OutPackets, InBytes: s.InBytes, OutBytes: s.OutBytes,
+	}
+}
+
+// problems lists what is not as it should be.
+func (v *view) problems(s *control.Status) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, p := range s.Processes {
+		if p.PID == 0 {
+			say("the %s is not running (last exit: %s)", p.Role, p.LastExit)
+		}
+	}
+	for _, r := range s.Routers {
+		v.routerProblems(say, r)
+	}
+	for _, service := range s.Services {
+		holds := v.roles[service.Router].Holds()
+		what := fmt.Sprintf("service %q at %s", service.Name, service.Listen)
+		if service.Error != "" {
+			say("%s: %s", what, service.Error)
+		} else if service.Loaded != nil && !*service.Loaded && holds {
+			say("%s is not in the kernel", what)
+		}
+		able := 0
+		for _, real := range service.Real {
+			if real.Error != "" {
+				say("%s: %s", what, real.Error)
+			}
+			if real.Health == "up" || real.Health == "unchecked" {
+				able++
+			}
+			if real.Health == "down" {
+				say("%s: real server %s is down: %s", what, real.Address, real.Reason)
+			}
+			if real.Warning {
+				say("%s: real server %s: %s", what, real.Address, strings.TrimSuffix(real.Reason+", "+real.Detail, ", "))
+			}
+			if real.Stale {
+				say("%s: nothing new is known of real server %s", what, real.Address)
+			}
+		}
+		if able == 0 {
+			say("%s has no real server", what)
+		}
+	}
+	if v.reload != nil && !v.reload.Applied {
+		say("the last reload was refused: %s", v.reload.Errors[0])
+	}
+	if v.applied.TableErr != nil {
+		say("IPVS table: %v", v.applied.TableErr)
+	}
+	if v.applied.AddressErr != nil {
+		say("addresses: %v", v.applied.AddressErr)
+	}
+	return out
+}
+
+func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) {
+	if r.Problem != "" {
+		say("virtual router %q: %s", r.Name, r.Problem)
+	}
+	holds := r.State == vrrp.Master.String() || r.State == vrrp.Leaving.String()
+	for _, a := range r.Addresses {
+		switch {
+		case a.Error != "":
+			say("virtual router %q: %s", r.Name, a.Error)
+		case a.Present == nil:
+		case holds && !*a.Present:
+			say("virtual router %q is %s, but %s is not on %s", r.Name, r.State, a.Address, a.Interface)
+		case !holds && *a.Present && v.roles[r.Name].Yielding:
+		case !holds && *a.Present && r.State != "unknown":
+			say("virtual router %q is %s, but %s is on %s", r.Name, r.State, a.Address, a.Interface)
+		}
+	}
+	for _, a := range r.Addresses {
+		if a.Claimed != nil && r.State == vrrp.Master.String() && a.Claimed.Duration() < min(conflictTime, v.now.Sub(r.Since)-yieldBound) {
+			say("virtual router %q: %s is claimed by %s too (%s ago)", r.Name, a.Address, a.ClaimedBy, a.Claimed.Duration().Round(time.Millisecond))
+		}
+	}
+	if p := r.Peer; p != nil && r.State == vrrp.Master.String() && p.Priority > 0 && p.Age < 3*p.Interval &&
+		v.now.Sub(r.Since) > 3*p.Interval.Duration() {
+		say("virtual router %q: %s is master too (heard %.0f ms ago)", r.Name, p.Address, float64(p.Age))
+	}
+}
+
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

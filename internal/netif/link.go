@@ -1,0 +1,22 @@
+package netif
+
+import "net"
+
+// Link is a network interface as the kernel describes it.
+type Link struct {
+	Name  string
+	Index int
+	// Up is the administrative state.
+	Up bool
+	// Carrier means that the lower layer is up and the operational state is up,
+	// or unknown as on interfaces that do not report it.
+	Carrier  bool
+	Loopback bool
+	NoARP    bool
+	MAC      net.HardwareAddr
+	MTU      int    // bytes
+	Type     string // as `ip -d link` names it: "device", "veth", "bridge", "ipip"...
+}
+
+// Running reports whether frames can pass: administratively up, with carrier.
+func (l Link) Running() bool { return l.Up && l.Carrier }

@@ -1,0 +1,36 @@
+//go:build !linux
+
+package netif
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+var errOtherSystem = fmt.Errorf("network configuration of a system other than Linux: %w", errors.ErrUnsupported)
+
+// Links reads all interfaces of this network namespace, ordered by index.
+func Links(context.Context) ([]Link, error) { return nil, errOtherSystem }
+
+// Watch reports what happens to links and addresses; on Linux alone.
+func Watch(context.Context, func(Event)) error { return errOtherSystem }
+
+// ReadTunnel says how things are with a tunnel device; on Linux alone.
+func ReadTunnel(context.Context, string) (Tunnel, error) { return Tunnel{}, errOtherSystem }
+
+// EnsureIPIP makes an IP-in-IP device receive; on Linux alone.
+func EnsureIPIP(context.Context, string) error { return errOtherSystem }
+
+// RestoreIPIP undoes EnsureIPIP; on Linux alone.
+func RestoreIPIP(context.Context, Tunnel) error { return errOtherSystem }
+
+// DefaultRoutes reads the default routes; on Linux alone.
+func DefaultRoutes(context.Context) ([]Route, error) { return nil, errOtherSystem }
+
+// RouteTo asks the kernel by which way it would send; on Linux alone.
+func RouteTo(context.Context, netip.Addr, netip.Addr) (Route, error) { return Route{}, errOtherSystem }
+
+// lockDirectory does nothing: there are no sysctls to guard.
+func lockDirectory(string) (unlock func(), err error) { return nil, errOtherSystem }

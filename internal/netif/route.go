@@ -1,0 +1,12 @@
+package netif
+
+import "net/netip"
+
+// Route is one way that packets take.
+type Route struct {
+	Gateway   netip.Addr `json:"gateway"` // the zero value if the destination is on the link
+	Interface string     `json:"interface"`
+	Source    netip.Addr `json:"source"` // preferred; the zero value if none is set
+	Metric    int        `json:"metric"` // the lower one wins
+	Local     bool       `json:"local"`  // the destination is this host itself
+}

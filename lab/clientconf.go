@@ -1,0 +1,49 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/haldir-lb/haldir/lab/traffic"
+)
+
+// clientConfig is what the client does: UDP requests to the first UDP service,
+// connections to the first TCP service.
+func (s Spec) clientConfig() traffic.ClientConfig {
+	cfg := traffic.ClientConfig{Timeout: s.Client.Timeout.D()}
+	if service, ok := s.service("udp"); ok {
+		cfg.UDP = traffic.UDPConfig{
+			Target: netip.AddrPortFrom(s.VIP(), service.Port), Rate: s.Client.UDP,
+			Interface: Interface, Sources: flowSources,
+		}
+	}
+	if service, ok := s.service("tcp"); ok {
+		cfg.TCP = traffic.TCPConfig{Target: netip.AddrPortFrom(s.VIP(), service.Port), Rate: s.Client.TCP}
+		for i := range clientAddresses {
+			cfg.TCP.Sources = append(cfg.TCP.Sources, host(clientSide, hostClient+i))
+		}
+	}
+	return cfg
+}
+
+func (s Spec) service(protocol string) (Service, bool) {
+	i := slices.IndexFunc(s.Services, func(service Service) bool { return service.Protocol == protocol })
+	if i < 0 {
+		return Service{}, false
+	}
+	return s.Services[i], true
+}
+
+// realPorts are the ports that responders answer on.
+func (s Spec) realPorts() []uint16 {
+	var ports []uint16
+	for _, service := range s.Services {
+		port := service.Port
+		if service.RealPort != 0 {
+			port = service.RealPort
+		}
+		ports = append(ports, port)
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}

@@ -1,0 +1,77 @@
+package lab
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// routerName is the [[vrrp]] block of the generated configuration.
+const routerName = "lab"
+
+// topPriority is the first director's; the others follow in small steps, so that
+// skew is small on all.
+const topPriority = 254
+
+func priority(i int) int { return topPriority - 4*i }
+
+// MasterDown is the silence after which the first backup takes over:
+// 3 * interval + skew (RFC 9568, section 6.1). It is the floor of the outage that
+// the crash of a master causes, if it dies right after an advert.
+func (s Spec) MasterDown() time.Duration {
+	interval := s.Lab.Interval.D()
+	return 3*interval + time.Duration(256-priority(1))*interval/256
+}
+
+// RemovalFloor is how long the death of a real server goes unnoticed at most.
+func (s Spec) RemovalFloor() time.Duration {
+	// The first failing check starts up to one period after the death and each
+	// may take as long as its bound, which is the period.
+	return time.Duration(s.Lab.CheckFall+1) * s.Lab.CheckEvery.D()
+}
+
+// Configuration returns the haldir configuration of the cluster, the same file
+// for every node.
+func (s Spec) Configuration() string {
+	var b strings.Builder
+	b.WriteString("[[vrrp]]\n")
+	fmt.Fprintf(&b, "name      = %q\ninterface = %q\nrouter_id = 51\n", routerName, Interface)
+	var priorities []string
+	for i := range s.Lab.Directors {
+		priorities = append(priorities, fmt.Sprintf("%s = %d", directorName(i), priority(i)))
+	}
+	fmt.Fprintf(&b, "priority  = { %s }\n", strings.Join(priorities, ", "))
+	fmt.Fprintf(&b, "interval  = %q\npreempt   = %v\n", s.Lab.Interval, s.Lab.Preempt)
+	addresses := []string{fmt.Sprintf("%q", within(segment, hostVIP))}
+	if s.Lab.Forward == ForwardNAT {
+		addresses = append(addresses, fmt.Sprintf("%q", within(segment, hostInside)))
+	}
+	fmt.Fprintf(&b, "addresses = [%s]\n", strings.Join(addresses, ", "))
+	if s.Lab.Forward != ForwardNone {
+		for _, service := range s.Services {
+			s.writeService(&b, service)
+		}
+	}
+	if s.Lab.Extra != "" {
+		b.WriteString("\n" + strings.TrimSuffix(s.Lab.Extra, "\n") + "\n")
+	}
+	return b.String()
+}
+
+func (s Spec) writeService(b *strings.Builder, service Service) {
+	scheduler := service.Scheduler
+	if scheduler == "" {
+		scheduler = "rr"
+	}
+	fmt.Fprintf(b, "\n[[service]]\nname      = %q\nlisten    = [\"%s:%d\"]\n", service.Name, s.VIP(), service.Port)
+	fmt.Fprintf(b, "protocol  = %q\nscheduler = %q\nforward   = %q\n", service.Protocol, scheduler, s.Lab.Forward)
+	fmt.Fprintf(b, "\n[service.check]\ntype    = \"tcp\"\nevery   = %q\ntimeout = %q\nrise    = %d\nfall    = %d\n",
+		s.Lab.CheckEvery, s.Lab.CheckEvery, s.Lab.CheckRise, s.Lab.CheckFall)
+	for i := range s.Lab.RealServers {
+		address := host(segment, hostReal+i).String()
+		if service.RealPort != 0 && service.RealPort != service.Port {
+			address = fmt.Sprintf("%s:%d", address, service.RealPort)
+		}
+		fmt.Fprintf(b, "\n[[service.real]]\naddress = %q\nweight  = 1\n", address)
+	}
+}

@@ -1,0 +1,189 @@
+package realserver
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/haldir-lb/haldir/internal/config"
+)
+
+// bench is a Runner on a fake host.
+type bench struct {
+	*fake
+	*Runner
+}
+
+func newBench(t *testing.T) bench {
+	f := newFake(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	f.record = filepath.Join(dir, sysctlRecord)
+	return bench{f, &Runner{StateDir: dir, Kernel: f, Log: slog.New(slog.DiscardHandler)}}
+}
+
+// files lists what is left in the StateDir.
+func (b bench) files() []string {
+	entries, err := os.ReadDir(b.StateDir)
+	if err != nil && !os.IsNotExist(err) {
+		b.t.Error(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func desired(t *testing.T, services ...config.Service) State {
+	t.Helper()
+	s, err := Desired(cluster(services...), host("eth0", "192.0.2.11"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func everyMode(t *testing.T) State {
+	return desired(t,
+		service("dr", "dr", "192.0.2.100:80", "192.0.2.11"),
+		service("tun", "tun", "192.0.2.101:80", "192.0.2.11"),
+		service("nat", "nat", "192.0.2.100:81", "192.0.2.11"))
+}
+
+func natOnly(t *testing.T) State {
+	return desired(t, service("nat", "nat", "192.0.2.100:81", "192.0.2.11"))
+}
+
+// In all of these the fake checks the rules after every change.
+
+func TestApplyEndsRightAfterAKillAtAnyStep(t *testing.T) {
+	want := newBench(t)
+	if err := want.Apply(t.Context(), everyMode(t)); err != nil {
+		t.Fatal(err)
+	}
+	for step := 1; ; step++ {
+		b := newBench(t)
+		before := b.String()
+		died := b.survive(step, func() { _ = b.Apply(t.Context(), everyMode(t)) })
+		if err := b.Apply(t.Context(), everyMode(t)); err != nil {
+			t.Fatalf("killed at step %d, then applied: %v", step, err)
+		}
+		if d := cmp.Diff(want.String(), b.String()); d != "" {
+			t.Fatalf("killed at step %d, then applied (-want +got):\n%s", step, d)
+		}
+		b.expectUndone(before, "killed at step", step, "then applied, then removed")
+		if !died {
+			if step < 30 {
+				t.Errorf("apply took %d steps, so not every one was tried", step)
+			}
+			return
+		}
+	}
+}
+
+func TestRemoveEndsRightAfterAKillOfApplyAtAnyStep(t *testing.T) {
+	for step := 1; ; step++ {
+		b := newBench(t)
+		before := b.String()
+		died := b.survive(step, func() { _ = b.Apply(t.Context(), everyMode(t)) })
+		b.expectUndone(before, "apply killed at step", step)
+		if !died {
+			return
+		}
+	}
+}
+
+func TestRemoveEndsRightAfterAKillOfRemoveAtAnyStep(t *testing.T) {
+	for step := 1; ; step++ {
+		b := newBench(t)
+		before := b.String()
+		if err := b.Apply(t.Context(), everyMode(t)); err != nil {
+			t.Fatal(err)
+		}
+		died := b.survive(step, func() { _ = b.Remove(t.Context()) })
+		b.expectUndone(before, "remove killed at step", step)
+		if !died {
+			if step < 15 {
+				t.Errorf("remove took %d steps, so not every one was tried", step)
+			}
+			return
+		}
+	}
+}
+
+func TestApplyAgainAfterAKillOfRemoveAtAnyStep(t *testing.T) {
+	want := newBench(t)
+	if err := want.Apply(t.Context(), everyMode(t)); err != nil {
+		t.Fatal(err)
+	}
+	for step := 1; ; step++ {
+		b := newBench(t)
+		before := b.String()
+		if err := b.Apply(t.Context(), everyMode(t)); err != nil {
+			t.Fatal(err)
+		}
+		died := b.survive(step, func() { _ = b.Remove(t.Context()) })
+		if err := b.Apply(t.Context(), everyMode(t)); err != nil {
+			t.Fatalf("remove killed at step %d, then applied: %v", step, err)
+		}
+		if d := cmp.Diff(want.String(), b.String()); d != "" {
+			t.Fatalf("remove killed at step %d, then applied (-want +got):\n%s", step, d)
+		}
+		b.expectUndone(before, "remove killed at step", step, "applied, removed")
+		if !died {
+			return
+		}
+	}
+}
+
+func TestAChangeOfModeEndsRightAfterAKillAtAnyStep(t *testing.T) {
+	changes := []struct {
+		name     string
+		from, to func(*testing.T) State
+	}{
+		{"from every mode to nat", everyMode, natOnly},
+		{"from nat to every mode", natOnly, everyMode},
+	}
+	for _, change := range changes {
+		t.Run(change.name, func(t *testing.T) {
+			want := newBench(t)
+			if err := want.Apply(t.Context(), change.to(t)); err != nil {
+				t.Fatal(err)
+			}
+			for step := 1; ; step++ {
+				b := newBench(t)
+				before := b.String()
+				if err := b.Apply(t.Context(), change.from(t)); err != nil {
+					t.Fatal(err)
+				}
+				died := b.survive(step, func() { _ = b.Apply(t.Context(), change.to(t)) })
+				if err := b.Apply(t.Context(), change.to(t)); err != nil {
+					t.Fatalf("killed at step %d, then applied: %v", step, err)
+				}
+				if d := cmp.Diff(want.String(), b.String()); d != "" {
+					t.Fatalf("killed at step %d, then applied (-want +got):\n%s", step, d)
+				}
+				b.expectUndone(before, "killed at step", step)
+				if !died {
+					return
+				}
+			}
+		})
+	}
+}
+
+// expectUndone removes everything and compares with the host as it was before.
+func (b bench) expectUndone(before string, story ...any) {
+	b.t.Helper()
+	if err := b.Remove(b.t.Context()); err != nil {
+		b.t.Fatalf("%v: Remove: %v", story, err)
+	}
+	if d := cmp.Diff(before, b.String()); d != "" {
+		b.t.Fatalf("%v: after Remove (-before +after):\n%s", story, d)
+	}
+	if left := b.files(); len(left) != 0 {
+		b.t.Fatalf("%v: after Remove there are still %v", story, left)
+	}
+}

@@ -1,0 +1,143 @@
+package realserver
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// Desired derives what host needs for every service of cfg that lists one of
+// its addresses as a real server. Where none does, the error wraps ErrNoService
+// and lists the host's addresses.
+func Desired(cfg *config.Config, host Host) (State, error) {
+	interfaces := map[netip.Addr][]string{}
+	for _, a := range host.Addresses {
+		interfaces[a.Address] = append(interfaces[a.Address], a.Interface)
+	}
+	n := newNeeds()
+	found := false
+	for _, service := range cfg.Services {
+		for _, server := range service.Real {
+			for _, ifname := range interfaces[server.Address] {
+				found = true
+				if err := n.add(service, server.Address, ifname); err != nil {
+					return State{}, err
+				}
+			}
+		}
+	}
+	if !found {
+		return State{}, fmt.Errorf("%w (it has %s)", ErrNoService, host)
+	}
+	return n.state(cfg.VIPs()), nil
+}
+
+// needs gathers items, each with the services that ask for it.
+type needs struct {
+	sysctls   map[setting]names
+	tunnels   map[string]names
+	addresses map[netif.Address]names
+	replies   map[netip.Addr]names
+}
+
+type (
+	names   map[string]bool // a set
+	setting struct {
+		netif.Sysctl
+		also string
+	}
+)
+
+func newNeeds() needs {
+	return needs{map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{}}
+}
+
+// add gathers what one service needs of the interface that has its real
+// server's address.
+func (n needs) add(service config.Service, server netip.Addr, ifname string) error {
+	switch service.Forward {
+	case "dr":
+		n.hide(service, ifname)
+		n.hold(service, Loopback)
+	case "tun":
+		// A director in the same segment would ask this host for the VIP like any
+		// other.
+		n.hide(service, ifname)
+		put(n.tunnels, Tunnel, service)
+		// Packets arrive on the tunnel from anywhere, and replies leave by another
+		// interface. The kernel takes the larger value of all and the interface: 0
+		// would not hold against a strict all (1), and lowering all would disarm
+		// the other interfaces. Loose (2) holds against both and drops only what
+		// comes from a source to which no reply could be routed anyway.
+		n.set(service, Tunnel, "rp_filter", "2", "")
+		n.hold(service, Tunnel)
+	case "nat":
+		// A host that follows a redirect replies past the director.
+		n.set(service, "all", "accept_redirects", "0", "")
+		n.set(service, ifname, "accept_redirects", "0", "")
+		put(n.replies, server, service)
+	default:
+		return fmt.Errorf("service %q: a real server cannot be set up for forwarding by %q", service.Name, service.Forward)
+	}
+	return nil
+}
+
+// hide keeps the host silent about addresses that are not the interface's own.
+func (n needs) hide(service config.Service, ifname string) {
+	for _, name := range []string{"all", ifname} {
+		// 2 in addition demands that the asker is in the interface's subnet.
+		n.set(service, name, "arp_ignore", "1", "2")
+		n.set(service, name, "arp_announce", "2", "")
+	}
+}
+
+// hold puts the service's VIPs on an interface.
+func (n needs) hold(service config.Service, ifname string) {
+	for _, listen := range service.Listen {
+		vip := listen.Addr()
+		put(n.addresses, netif.Address{Interface: ifname, Prefix: netip.PrefixFrom(vip, vip.BitLen())}, service)
+	}
+}
+
+func (n needs) set(service config.Service, ifname, key, value, also string) {
+	path := "net/ipv4/conf/" + ifname + "/" + key
+	put(n.sysctls, setting{netif.Sysctl{Path: path, Value: value}, also}, service)
+}
+
+func put[K comparable](m map[K]names, key K, service config.Service) {
+	if m[key] == nil {
+		m[key] = names{}
+	}
+	m[key][service.Name] = true
+}
+
+func (n needs) state(vips []netip.Addr) State {
+	var s State
+	for key, services := range n.sysctls {
+		s.Sysctls = append(s.Sysctls, Sysctl{key.Sysctl, key.also, services.sorted()})
+	}
+	slices.SortFunc(s.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Path, b.Path) })
+	for name, services := range n.tunnels {
+		s.Tunnels = append(s.Tunnels, TunnelState{name, services.sorted()})
+	}
+	for key, services := range n.addresses {
+		s.Addresses = append(s.Addresses, Address{key, services.sorted()})
+	}
+	slices.SortFunc(s.Addresses, func(a, b Address) int {
+		return cmp.Or(strings.Compare(a.Interface, b.Interface), a.Prefix.Addr().Compare(b.Prefix.Addr()))
+	})
+	via := slices.Compact(slices.SortedFunc(slices.Values(vips), netip.Addr.Compare))
+	for from, services := range n.replies {
+		s.Replies = append(s.Replies, Reply{from, via, services.sorted()})
+	}
+	slices.SortFunc(s.Replies, func(a, b Reply) int { return a.From.Compare(b.From) })
+	return s
+}
+
+func (n names) sorted() []string { return slices.Sorted(maps.Keys(n)) }

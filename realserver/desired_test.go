@@ -1,0 +1,181 @@
+package realserver
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// equateNetip compares addresses and prefixes as values.
+var equateNetip = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netif.Address{})}
+
+func service(name, forward, listen string, reals ...string) config.Service {
+	s := config.Service{Name: name, Forward: forward, Listen: []netip.AddrPort{netip.MustParseAddrPort(listen)}}
+	for _, r := range reals {
+		s.Real = append(s.Real, config.Real{Address: netip.MustParseAddr(r)})
+	}
+	return s
+}
+
+func cluster(services ...config.Service) *config.Config {
+	return &config.Config{
+		VRRP: []config.VRRP{
+			{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24"), netip.MustParsePrefix("192.0.2.101/24")}},
+			{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}},
+		},
+		Services: services,
+	}
+}
+
+func host(pairs ...string) Host {
+	var h Host
+	for i := 0; i < len(pairs); i += 2 {
+		h.Addresses = append(h.Addresses, HostAddress{Interface: pairs[i], Address: netip.MustParseAddr(pairs[i+1])})
+	}
+	return h
+}
+
+func TestDesired(t *testing.T) {
+	const conf = "net/ipv4/conf/"
+	sysctl := func(path, value, also string, services ...string) Sysctl {
+		return Sysctl{netif.Sysctl{Path: conf + path, Value: value}, also, services}
+	}
+	hidden := func(ifname string, services ...string) []Sysctl {
+		return []Sysctl{
+			sysctl("all/arp_announce", "2", "", services...),
+			sysctl("all/arp_ignore", "1", "2", services...),
+			sysctl(ifname+"/arp_announce", "2", "", services...),
+			sysctl(ifname+"/arp_ignore", "1", "2", services...),
+		}
+	}
+	address := func(ifname, vip string, services ...string) Address {
+		return Address{netif.Address{Interface: ifname, Prefix: netip.MustParsePrefix(vip)}, services}
+	}
+	tests := []struct {
+		name     string
+		services []config.Service
+		host     Host
+		want     State
+	}{
+		{
+			"dr", []config.Service{service("web", "dr", "192.0.2.100:80", "192.0.2.11", "192.0.2.12")},
+			host("lo", "127.0.0.1", "eth0", "192.0.2.11"),
+			State{Sysctls: hidden("eth0", "web"), Addresses: []Address{address("lo", "192.0.2.100/32", "web")}},
+		},
+		{
+			"two services at one address share its items",
+			[]config.Service{
+				service("web", "dr", "192.0.2.100:80", "192.0.2.11"),
+				service("tls", "dr", "192.0.2.100:443", "192.0.2.11"),
+				service("dns", "dr", "192.0.2.101:53", "192.0.2.12"), // not of this host
+			},
+			host("eth0", "192.0.2.11"),
+			State{Sysctls: hidden("eth0", "tls", "web"), Addresses: []Address{address("lo", "192.0.2.100/32", "tls", "web")}},
+		},
+		{
+			"tun hides the address too", []config.Service{service("web", "tun", "192.0.2.100:80", "198.51.100.11")},
+			host("eth0.100", "198.51.100.11"),
+			State{
+				Sysctls:   append(hidden("eth0.100", "web"), sysctl("tunl0/rp_filter", "2", "", "web")),
+				Tunnels:   []TunnelState{{"tunl0", []string{"web"}}},
+				Addresses: []Address{address("tunl0", "192.0.2.100/32", "web")},
+			},
+		},
+		{
+			"nat needs no address", []config.Service{service("web", "nat", "192.0.2.100:80", "10.0.0.11")},
+			host("eth1", "10.0.0.11"),
+			State{
+				Sysctls: []Sysctl{sysctl("all/accept_redirects", "0", "", "web"), sysctl("eth1/accept_redirects", "0", "", "web")},
+				Replies: []Reply{{
+					From:     netip.MustParseAddr("10.0.0.11"),
+					Via:      []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")},
+					Services: []string{"web"},
+				}},
+			},
+		},
+		{
+			"every mode at once, by two interfaces",
+			[]config.Service{
+				service("dr", "dr", "192.0.2.100:80", "192.0.2.11"),
+				service("tun", "tun", "192.0.2.100:81", "10.0.0.11"),
+				service("nat", "nat", "192.0.2.101:80", "10.0.0.11"),
+			},
+			host("eth0", "192.0.2.11", "eth1", "10.0.0.11"),
+			State{
+				Sysctls: []Sysctl{
+					sysctl("all/accept_redirects", "0", "", "nat"),
+					sysctl("all/arp_announce", "2", "", "dr", "tun"),
+					sysctl("all/arp_ignore", "1", "2", "dr", "tun"),
+					sysctl("eth0/arp_announce", "2", "", "dr"),
+					sysctl("eth0/arp_ignore", "1", "2", "dr"),
+					sysctl("eth1/accept_redirects", "0", "", "nat"),
+					sysctl("eth1/arp_announce", "2", "", "tun"),
+					sysctl("eth1/arp_ignore", "1", "2", "tun"),
+					sysctl("tunl0/rp_filter", "2", "", "tun"),
+				},
+				Tunnels:   []TunnelState{{"tunl0", []string{"tun"}}},
+				Addresses: []Address{address("lo", "192.0.2.100/32", "dr"), address("tunl0", "192.0.2.100/32", "tun")},
+				Replies: []Reply{{
+					From:     netip.MustParseAddr("10.0.0.11"),
+					Via:      []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")},
+					Services: []string{"nat"},
+				}},
+			},
+		},
+		{
+			"an address on two interfaces hides on both", []config.Service{service("web", "dr", "192.0.2.100:80", "192.0.2.11")},
+			host("eth0", "192.0.2.11", "eth1", "192.0.2.11"),
+			State{
+				Sysctls: append(hidden("eth0", "web"),
+					sysctl("eth1/arp_announce", "2", "", "web"), sysctl("eth1/arp_ignore", "1", "2", "web")),
+				Addresses: []Address{address("lo", "192.0.2.100/32", "web")},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Desired(cluster(tt.services...), tt.host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got, equateNetip); d != "" {
+				t.Errorf("state (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestDesiredRefuses(t *testing.T) {
+	web := service("web", "dr", "192.0.2.100:80", "192.0.2.11")
+	tests := []struct {
+		name    string
+		service config.Service
+		host    Host
+		want    string
+		is      error
+	}{
+		{"a host of no service", web, host("lo", "127.0.0.1", "eth0", "192.0.2.13", "eth1", "10.0.0.13", "eth0", "fe80::1"),
+			"no service lists an address of this host (it has 192.0.2.13 on eth0, 10.0.0.13 on eth1)", ErrNoService},
+		{"a host without a network", web, host("lo", "127.0.0.1"),
+			"no service lists an address of this host (it has no address but loopback and link-local ones)", ErrNoService},
+		{"a mode that it does not know", service("web", "gue", "192.0.2.100:80", "192.0.2.11"), host("eth0", "192.0.2.11"),
+			`service "web": a real server cannot be set up for forwarding by "gue"`, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Desired(cluster(tt.service), tt.host)
+			if err == nil || err.Error() != tt.want || tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("error = %v, want %s", err, tt.want)
+			}
+			if d := cmp.Diff(State{}, got, equateNetip); d != "" {
+				t.Errorf("state (-want +got):\n%s", d)
+			}
+		})
+	}
+}

@@ -1,0 +1,51 @@
+package realserver
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The set-up by hand in docs/realserver.md is what Desired derives.
+func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
+	if _, err := os.Stat("../go.mod"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this test binary runs outside the source tree")
+	}
+	page, err := os.ReadFile("../docs/realserver.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"dr", "tun", "nat"} {
+		t.Run(mode, func(t *testing.T) {
+			_, section, _ := strings.Cut(string(page), "\n### "+strings.ToUpper(mode)+"\n")
+			_, section, _ = strings.Cut(section, "```sh\n")
+			commands, _, found := strings.Cut(section, "```")
+			if !found {
+				t.Fatalf("no commands under ### %s", strings.ToUpper(mode))
+			}
+			state := desired(t, service("web", mode, "192.0.2.100:80", "192.0.2.11"))
+			var want []string
+			for _, s := range state.Sysctls {
+				want = append(want, "sysctl -w "+strings.ReplaceAll(s.Path, "/", ".")+"="+s.Value)
+			}
+			for _, a := range state.Addresses {
+				want = append(want, "ip address add "+a.Prefix.String()+" dev "+a.Interface+" scope host")
+			}
+			for _, tunnel := range state.Tunnels {
+				want = append(want, "ip link set "+tunnel.Name+" up")
+			}
+			got := regexp.MustCompile(`(?m)^(sysctl|ip address|ip link) .*$`).FindAllString(commands, -1)
+			slices.Sort(want)
+			slices.Sort(got)
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("commands (-derived +documented):\n%s", d)
+			}
+		})
+	}
+}

@@ -1,0 +1,77 @@
+package realserver
+
+import (
+	"context"
+
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// Kernel is what this package needs of its host. Each method either does all of
+// what it says or returns an error; netif's functions of the same names say the
+// rest.
+type Kernel interface {
+	ReadSysctl(path string) (string, error)
+	// ApplySysctls makes want the whole set kept under the record: what an
+	// earlier call set and want lacks is restored. Earlier values are on disk
+	// before the first change.
+	ApplySysctls(record string, want []netif.Sysctl) ([]netif.SysctlChange, error)
+	RestoreSysctls(record string) (netif.SysctlRestore, error)
+
+	// ReadAddresses lists all addresses. Ours are those with netif's tag on
+	// Loopback and Tunnel; with the tag elsewhere they are a director's.
+	ReadAddresses(ctx context.Context) ([]netif.PresentAddress, error)
+	// ReconcileAddresses makes ours exactly the desired ones.
+	ReconcileAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
+
+	// ReadTunnel tells of an interface of any type whether it exists and is up.
+	ReadTunnel(ctx context.Context, name string) (netif.Tunnel, error)
+	EnsureIPIP(ctx context.Context, name string) error
+	RestoreIPIP(ctx context.Context, before netif.Tunnel) error
+
+	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
+}
+
+// HostKernel is the Kernel of this process's network namespace.
+func HostKernel() Kernel { return hostKernel{} }
+
+type hostKernel struct{}
+
+func (hostKernel) ReadSysctl(path string) (string, error) { return netif.ReadSysctl(path) }
+
+func (hostKernel) ApplySysctls(record string, want []netif.Sysctl) ([]netif.SysctlChange, error) {
+	return netif.ApplySysctls(record, want)
+}
+
+func (hostKernel) RestoreSysctls(record string) (netif.SysctlRestore, error) {
+	return netif.RestoreSysctls(record)
+}
+
+func ourAddresses() *netif.Addresses {
+	a := netif.NewAddresses()
+	a.Interfaces = func(name string) bool { return name == Loopback || name == Tunnel }
+	return a
+}
+
+func (hostKernel) ReadAddresses(ctx context.Context) ([]netif.PresentAddress, error) {
+	return ourAddresses().Read(ctx)
+}
+
+func (hostKernel) ReconcileAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error) {
+	return ourAddresses().Reconcile(ctx, desired)
+}
+
+func (hostKernel) ReadTunnel(ctx context.Context, name string) (netif.Tunnel, error) {
+	return netif.ReadTunnel(ctx, name)
+}
+
+func (hostKernel) EnsureIPIP(ctx context.Context, name string) error {
+	return netif.EnsureIPIP(ctx, name)
+}
+
+func (hostKernel) RestoreIPIP(ctx context.Context, before netif.Tunnel) error {
+	return netif.RestoreIPIP(ctx, before)
+}
+
+func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
+	return netif.DefaultRoutes(ctx)
+}

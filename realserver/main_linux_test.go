@@ -1,0 +1,11 @@
+package realserver
+
+import (
+	"os"
+	"testing"
+
+	"github.com/haldir-lb/haldir/internal/testenv"
+)
+
+// The tests on the real kernel have a network of their own.
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }

@@ -1,0 +1,56 @@
+package realserver
+
+import (
+	"net/netip"
+
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// The interfaces that carry VIPs on a real server.
+const (
+	Loopback = "lo"    // DR
+	Tunnel   = "tunl0" // TUN by ipip: the module's own device, which takes packets from any director
+)
+
+// State is what a host needs to be a real server. Every item names the services
+// that ask for it. The slices are sorted and have nothing twice.
+type State struct {
+	// Sysctls are set before any VIP appears.
+	Sysctls []Sysctl `json:"sysctls"`
+	// Tunnels are the ipip interfaces that have to be up.
+	Tunnels []TunnelState `json:"tunnels"`
+	// Addresses are the VIPs: on Loopback for DR, on Tunnel for TUN.
+	Addresses []Address `json:"addresses"`
+	// Replies are the ways that replies must take; they are verified, never set.
+	Replies []Reply `json:"replies"`
+}
+
+// Sysctl is one kernel setting.
+type Sysctl struct {
+	netif.Sysctl
+	// Also is another value that serves as well and is left alone where found;
+	// empty is none.
+	Also     string   `json:"also,omitempty"`
+	Services []string `json:"services"`
+}
+
+// TunnelState is an interface that takes packets out of their wrapping.
+type TunnelState struct {
+	Name     string   `json:"name"`
+	Services []string `json:"services"`
+}
+
+// Address is a VIP on this host, with a full-length prefix.
+type Address struct {
+	netif.Address
+	Services []string `json:"services"`
+}
+
+// Reply says where the replies of NAT services have to go.
+type Reply struct {
+	// From is the real server's address.
+	From netip.Addr `json:"from"`
+	// Via are the directors' addresses, of which one must be the next hop.
+	Via      []netip.Addr `json:"via"`
+	Services []string     `json:"services"`
+}

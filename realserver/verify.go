@@ -1,0 +1,226 @@
+package realserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// Finding is one item as read back from the host.
+type Finding struct {
+	Item string `json:"item"` // "sysctl net/ipv4/conf/all/arp_ignore"
+	Want string `json:"want"`
+	Got  string `json:"got"`
+	OK   bool   `json:"ok"`
+	// Remedy says what to do; empty where OK.
+	Remedy string `json:"remedy,omitempty"`
+	// Services are those that need the item; none for what should not be there.
+	Services []string `json:"services,omitempty"`
+}
+
+const (
+	reapply   = "haldir realserver apply"
+	byUs      = "present, set by haldir"
+	byOthers  = "present, set by somebody else"
+	absent    = "absent"
+	noGateway = "none"
+)
+
+// Verify reads every item of state back from the host, one Finding each, and
+// adds one for each address that should not be there. The error is about what
+// could not be read at all.
+func (r *Runner) Verify(ctx context.Context, state State) ([]Finding, error) {
+	findings, err := r.hostFindings(ctx, state)
+	if err == nil {
+		var replies []Finding
+		replies, err = r.replyFindings(ctx, state.Replies)
+		findings = append(findings, replies...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verifying the real server: %w", err)
+	}
+	return findings, nil
+}
+
+// hostFindings are about all that Apply sets.
+func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, error) {
+	var all []Finding
+	for _, s := range state.Sysctls {
+		f, err := r.sysctlFinding(s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	links, err := r.linkFindings(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	present, err := r.Kernel.ReadAddresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(all, links, addressFindings(state.Addresses, present)), nil
+}
+
+func (r *Runner) sysctlFinding(s Sysctl) (Finding, error) {
+	f := Finding{Item: "sysctl " + s.Path, Want: s.Value, Services: s.Services}
+	if s.Also != "" {
+		f.Want += " or " + s.Also
+	}
+	now, err := r.Kernel.ReadSysctl(s.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		now = absent
+	case err != nil:
+		return Finding{}, err
+	}
+	f.Got = now
+	f.OK = now == s.Value || s.Also != "" && now == s.Also
+	if !f.OK {
+		f.Remedy = reapply
+	}
+	return f, nil
+}
+
+// linkFindings are about the interfaces that carry VIPs. A VIP on one that is
+// down is not this host's.
+func (r *Runner) linkFindings(ctx context.Context, state State) ([]Finding, error) {
+	needed := map[string]names{}
+	for _, a := range state.Addresses {
+		for _, service := range a.Services {
+			if needed[a.Interface] == nil {
+				needed[a.Interface] = names{}
+			}
+			needed[a.Interface][service] = true
+		}
+	}
+	var all []Finding
+	for _, name := range []string{Loopback, Tunnel} {
+		if needed[name] == nil {
+			continue
+		}
+		link, err := r.Kernel.ReadTunnel(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		f := Finding{Item: "interface " + name, Want: "up", Got: "up", OK: true, Services: needed[name].sorted()}
+		if !link.Up {
+			f.Got, f.OK, f.Remedy = "down", false, "ip link set "+name+" up"
+		}
+		if !link.Exists {
+			f.Got, f.Remedy = absent, reapply
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func addressFindings(wanted []Address, present []netif.PresentAddress) []Finding {
+	var all []Finding
+	vips := map[netip.Addr]bool{}
+	for _, want := range wanted {
+		vips[want.Prefix.Addr()] = true
+		f := Finding{Item: "address " + want.Address.String(), Want: byUs, Got: absent, Remedy: reapply, Services: want.Services}
+		i := slices.IndexFunc(present, func(p netif.PresentAddress) bool { return p.Address == want.Address })
+		switch {
+		case i >= 0 && present[i].Ours:
+			f.Got, f.OK, f.Remedy = byUs, true, ""
+		case i >= 0:
+			f.Got, f.Remedy = byOthers, "find out who set it, then: "+deletion(want.Address)+" and "+reapply
+		}
+		all = append(all, f)
+	}
+	for _, p := range present {
+		isWanted := slices.ContainsFunc(wanted, func(a Address) bool { return a.Address == p.Address })
+		if isWanted || !p.Ours && !vips[p.Prefix.Addr()] {
+			continue
+		}
+		f := Finding{Item: "address " + p.Address.String(), Want: absent, Got: byOthers}
+		switch {
+		case p.Ours:
+			f.Got, f.Remedy = byUs, reapply
+		case byDirector(p):
+			f.Got, f.Remedy = byUs, "this host holds the VIP as a director: let the other director take it, or take this host out of the service"
+		default:
+			f.Remedy = "the host answers for the VIP in its director's place; find out who set it, then: " + deletion(p.Address)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func deletion(a netif.Address) string {
+	return fmt.Sprintf("ip address del %s dev %s", a.Prefix, a.Interface)
+}
+
+// replyFindings are about the default route, by which replies to clients leave.
+func (r *Runner) replyFindings(ctx context.Context, replies []Reply) ([]Finding, error) {
+	if len(replies) == 0 {
+		return nil, nil
+	}
+	routes, err := r.Kernel.DefaultRoutes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, reply := range replies {
+		used := preferred(routes, reply.From)
+		f := Finding{
+			Item: "default route for replies from " + reply.From.String(),
+			Want: "via " + joined(reply.Via, " or "), Got: noGateway, Services: reply.Services,
+			OK: len(used) > 0,
+		}
+		var got []string
+		for _, route := range used {
+			hop := "on link " + route.Interface
+			if route.Gateway.IsValid() {
+				hop = "via " + route.Gateway.String() + " on " + route.Interface
+			}
+			got = append(got, hop)
+			f.OK = f.OK && slices.Contains(reply.Via, route.Gateway)
+		}
+		if len(got) > 0 {
+			f.Got = strings.Join(got, " and ")
+		}
+		if !f.OK {
+			f.Remedy = "replies must pass the director: in the system's network configuration, set the default route to the " +
+				"director's address in this host's network"
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// preferred returns the routes of from's family that have the lowest metric;
+// several where one route has several next hops.
+func preferred(routes []netif.Route, from netip.Addr) []netif.Route {
+	var best []netif.Route
+	for _, route := range routes {
+		if route.Gateway.IsValid() && route.Gateway.Is4() != from.Is4() {
+			continue
+		}
+		if len(best) > 0 && route.Metric > best[0].Metric {
+			continue
+		}
+		if len(best) > 0 && route.Metric < best[0].Metric {
+			best = nil
+		}
+		best = append(best, route)
+	}
+	return best
+}
+
+func joined(addrs []netip.Addr, separator string) string {
+	text := make([]string, len(addrs))
+	for i, a := range addrs {
+		text[i] = a.String()
+	}
+	return strings.Join(text, separator)
+}

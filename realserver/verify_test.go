@@ -1,0 +1,157 @@
+package realserver
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haldir-lb/haldir/internal/netif"
+)
+
+// applied is a host that was set up for every mode, and its state.
+func applied(t *testing.T) (bench, State) {
+	t.Helper()
+	b := newBench(t)
+	b.routes = []netif.Route{{Gateway: netip.MustParseAddr("192.0.2.100"), Interface: "eth0"}}
+	state := everyMode(t)
+	if err := b.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	return b, state
+}
+
+func TestVerifyReadsEveryItemBack(t *testing.T) {
+	b, state := applied(t)
+	got, err := b.Verify(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const conf = "sysctl net/ipv4/conf/"
+	hiding := []string{"dr", "tun"}
+	want := []Finding{
+		{Item: conf + "all/accept_redirects", Want: "0", Got: "0", OK: true, Services: []string{"nat"}},
+		{Item: conf + "all/arp_announce", Want: "2", Got: "2", OK: true, Services: hiding},
+		{Item: conf + "all/arp_ignore", Want: "1 or 2", Got: "1", OK: true, Services: hiding},
+		{Item: conf + "eth0/accept_redirects", Want: "0", Got: "0", OK: true, Services: []string{"nat"}},
+		{Item: conf + "eth0/arp_announce", Want: "2", Got: "2", OK: true, Services: hiding},
+		{Item: conf + "eth0/arp_ignore", Want: "1 or 2", Got: "1", OK: true, Services: hiding},
+		{Item: conf + "tunl0/rp_filter", Want: "2", Got: "2", OK: true, Services: []string{"tun"}},
+		{Item: "interface lo", Want: "up", Got: "up", OK: true, Services: []string{"dr"}},
+		{Item: "interface tunl0", Want: "up", Got: "up", OK: true, Services: []string{"tun"}},
+		{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byUs, OK: true, Services: []string{"dr"}},
+		{Item: "address 192.0.2.101/32 on tunl0", Want: byUs, Got: byUs, OK: true, Services: []string{"tun"}},
+		{Item: "default route for replies from 192.0.2.11", Want: "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101",
+			Got: "via 192.0.2.100 on eth0", OK: true, Services: []string{"nat"}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+}
+
+func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
+	const repair = "haldir realserver apply"
+	route := func(gateway, ifname string, metric int) netif.Route {
+		r := netif.Route{Interface: ifname, Metric: metric}
+		if gateway != "" {
+			r.Gateway = netip.MustParseAddr(gateway)
+		}
+		return r
+	}
+	const replies = "default route for replies from 192.0.2.11"
+	const via = "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101"
+	const redirect = "replies must pass the director: in the system's network configuration, set the default route to the " +
+		"director's address in this host's network"
+	tests := []struct {
+		name  string
+		spoil func(b bench)
+		want  Finding
+	}{
+		{"a sysctl", func(b bench) { b.sysctls["net/ipv4/conf/all/arp_ignore"] = "3" },
+			Finding{Item: "sysctl net/ipv4/conf/all/arp_ignore", Want: "1 or 2", Got: "3", Remedy: repair, Services: []string{"dr", "tun"}}},
+		{"a sysctl that is gone", func(b bench) { delete(b.sysctls, "net/ipv4/conf/tunl0/rp_filter") },
+			Finding{Item: "sysctl net/ipv4/conf/tunl0/rp_filter", Want: "2", Got: "absent", Remedy: repair, Services: []string{"tun"}}},
+		{"an interface that is down", func(b bench) { b.links["lo"] = netif.Tunnel{Name: "lo", Exists: true} },
+			Finding{Item: "interface lo", Want: "up", Got: "down", Remedy: "ip link set lo up", Services: []string{"dr"}}},
+		{"an interface that is gone", func(b bench) { b.links["tunl0"] = netif.Tunnel{Name: "tunl0"} },
+			Finding{Item: "interface tunl0", Want: "up", Got: "absent", Remedy: repair, Services: []string{"tun"}}},
+		{"an address that is gone", func(b bench) { b.addresses = b.addresses[:2] },
+			Finding{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: "absent", Remedy: repair, Services: []string{"dr"}}},
+		{"an address that is somebody else's", func(b bench) { b.addresses[2].Ours = false },
+			Finding{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byOthers, Services: []string{"dr"},
+				Remedy: "find out who set it, then: ip address del 192.0.2.100/32 dev lo and haldir realserver apply"}},
+		{"a VIP that is not wanted", func(b bench) { b.addresses = append(b.addresses, present("lo", "192.0.2.150/32", netif.Protocol)) },
+			Finding{Item: "address 192.0.2.150/32 on lo", Want: "absent", Got: byUs, Remedy: repair}},
+		{"a VIP on the interface", func(b bench) { b.addresses = append(b.addresses, present("eth0", "192.0.2.100/24", 0)) },
+			Finding{Item: "address 192.0.2.100/24 on eth0", Want: "absent", Got: byOthers,
+				Remedy: "the host answers for the VIP in its director's place; find out who set it, then: ip address del 192.0.2.100/24 dev eth0"}},
+		{"a VIP of the director on this host", func(b bench) { b.addresses = append(b.addresses, present("eth0", "192.0.2.100/24", netif.Protocol)) },
+			Finding{Item: "address 192.0.2.100/24 on eth0", Want: "absent", Got: byUs,
+				Remedy: "this host holds the VIP as a director: let the other director take it, or take this host out of the service"}},
+		{"no default route", func(b bench) { b.routes = nil },
+			Finding{Item: replies, Want: via, Got: "none", Remedy: redirect, Services: []string{"nat"}}},
+		{"a default route past the director", func(b bench) {
+			b.routes = []netif.Route{route("192.0.2.1", "eth0", 0), route("192.0.2.100", "eth0", 100)}
+		}, Finding{Item: replies, Want: via, Got: "via 192.0.2.1 on eth0", Remedy: redirect, Services: []string{"nat"}}},
+		{"one of two next hops past the director", func(b bench) {
+			b.routes = []netif.Route{route("192.0.2.100", "eth0", 0), route("192.0.2.1", "eth1", 0)}
+		}, Finding{Item: replies, Want: via, Got: "via 192.0.2.100 on eth0 and via 192.0.2.1 on eth1", Remedy: redirect, Services: []string{"nat"}}},
+		{"a default route without a next hop", func(b bench) { b.routes = []netif.Route{route("", "ppp0", 0)} },
+			Finding{Item: replies, Want: via, Got: "on link ppp0", Remedy: redirect, Services: []string{"nat"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b, state := applied(t)
+			tt.spoil(b)
+			findings, err := b.Verify(t.Context(), state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var bad []Finding
+			for _, f := range findings {
+				if !f.OK {
+					bad = append(bad, f)
+				}
+			}
+			if len(bad) > 1 && strings.Contains(tt.name, "is gone") {
+				bad = bad[:1] // the others of its kind went along
+			}
+			if d := cmp.Diff([]Finding{tt.want}, bad); d != "" {
+				t.Errorf("faults (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestVerifyIgnoresTheOtherFamilysDefaultRoute(t *testing.T) {
+	b, state := applied(t)
+	b.routes = append([]netif.Route{{Gateway: netip.MustParseAddr("2001:db8::1"), Interface: "eth0"}}, b.routes...)
+	findings, err := b.Verify(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := findings[len(findings)-1]; !last.OK || last.Got != "via 192.0.2.100 on eth0" {
+		t.Errorf("the reply's finding = %+v, want OK by the IPv4 route", last)
+	}
+}
+
+// unreadable cannot list addresses.
+type unreadable struct{ *fake }
+
+var errUnreadable = errors.New("netlink is not there")
+
+func (unreadable) ReadAddresses(context.Context) ([]netif.PresentAddress, error) {
+	return nil, errUnreadable
+}
+
+func TestVerifySaysWhatItCannotRead(t *testing.T) {
+	b, state := applied(t)
+	b.Kernel = unreadable{b.fake}
+	findings, err := b.Verify(t.Context(), state)
+	if !errors.Is(err, errUnreadable) || findings != nil {
+		t.Errorf("findings %v, error %v; want none, %v", findings, err, errUnreadable)
+	}
+}

@@ -1,0 +1,41 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// enterLeaving resigns and waits for a successor.
+func (m *Machine) enterLeaving(now time.Time, reason Reason) {
+	// "Cancel the Adver_Timer; Send an ADVERTISEMENT with Priority = 0"
+	// (RFC 9568, section 6.4.3)
+	m.send(now, m.resign)
+	m.successor = false
+	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	m.deadline = now.Add(HandoverBound(m.cfg.Interval))
+	m.enter(now, Leaving, reason)
+}
+
+// receiveAsLeaving notes the successor's first advert.
+func (m *Machine) receiveAsLeaving(now time.Time, from netip.Addr, p *Packet) {
+	if p.Priority == 0 {
+		return
+	}
+	m.master, m.masterInterval = from, p.Interval
+	if m.successor {
+		return
+	}
+	m.successor = true
+	if at := now.Add(handoverLinger(m.cfg.Interval)); at.Before(m.deadline) {
+		m.deadline = at
+	}
+}
+
+// left is the end of Leaving.
+func (m *Machine) left(now time.Time) {
+	reason := ReasonHandoverTimeout
+	if m.successor {
+		reason = ReasonSuccessor
+	}
+	m.enterInit(now, reason)
+}

@@ -1,0 +1,93 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// enterMaster advertises at once and then reports, so that the advert is on the
+// wire before anybody acts on the takeover.
+func (m *Machine) enterMaster(now time.Time, reason Reason) {
+	m.master, m.masterInterval = m.source, m.cfg.Interval
+	m.rivalAt = time.Time{}
+	m.advertise(now)
+	m.enter(now, Master, reason)
+}
+
+// advertise sends an advert and waits a full interval for the next.
+func (m *Machine) advertise(now time.Time) {
+	m.send(now, m.advert)
+	m.deadline = now.Add(m.cfg.Interval)
+}
+
+// advertiseOnTime sends the advert that is due. The next one is due an interval
+// after this one was, so that being late does not add up.
+func (m *Machine) advertiseOnTime(now time.Time) {
+	next := m.deadline.Add(m.cfg.Interval)
+	m.advertise(now)
+	if next.After(now) {
+		m.deadline = next
+	}
+}
+
+// answer advertises at once, or as soon as answerSpacing allows.
+func (m *Machine) answer(now time.Time) {
+	if at := m.sentAt.Add(answerSpacing); now.Before(at) {
+		if at.Before(m.deadline) {
+			m.deadline = at
+		}
+		return
+	}
+	m.advertise(now)
+}
+
+// receiveAsMaster is RFC 9568, section 6.4.3.
+func (m *Machine) receiveAsMaster(now time.Time, from netip.Addr, p *Packet) {
+	// "If the Priority in the ADVERTISEMENT is 0, then: Send an ADVERTISEMENT;
+	// Reset the Adver_Timer to Advertisement_Interval."
+	if p.Priority == 0 {
+		m.answer(now)
+		return
+	}
+	// "If the Priority in the ADVERTISEMENT is greater than the local Priority or
+	// the Priority in the ADVERTISEMENT is equal to the local Priority and the
+	// primary IPvX address of the sender is greater than the local primary IPvX
+	// address (based on an unsigned integer comparison of the IPvX addresses in
+	// network byte order), then: Cancel Adver_Timer; Set Active_Adver_Interval to
+	// Max Advertise Interval contained in the ADVERTISEMENT; ... Set
+	// Active_Down_Timer to Active_Down_Interval; Transition to the {Backup} state."
+	switch {
+	case p.Priority > m.cfg.Priority:
+		m.yield(now, from, p.Interval, ReasonHigherPriority)
+	case p.Priority == m.cfg.Priority && from.Compare(m.source) > 0:
+		m.yield(now, from, p.Interval, ReasonHigherAddress)
+	default:
+		// "Discard the ADVERTISEMENT and immediately send an ADVERTISEMENT to
+		// assert {Active} state to the sending VRRP router and to update any
+		// learning bridges"
+		m.answer(now)
+		if m.rivalAt.IsZero() || now.Sub(m.rivalAt) >= rivalSpacing {
+			m.rivalAt = now
+			m.report(now, Master, ReasonRival, from)
+		}
+	}
+}
+
+// yield gives way to a better master, with a last advert: hosts may have learned
+// our MAC address while both were master, and only who hears its rival knows that
+// its announcements have to be repeated.
+func (m *Machine) yield(now time.Time, to netip.Addr, interval time.Duration, reason Reason) {
+	m.advertise(now)
+	m.master, m.masterInterval = to, interval
+	m.enterBackup(now, reason)
+}
+
+// yieldIfStalled makes a master listen that was silent for longer than a backup
+// waits, because that backup is master by now. The owner wins in any case.
+func (m *Machine) yieldIfStalled(now time.Time) {
+	if m.state != Master || m.cfg.Priority == OwnerPriority || now.Sub(m.sentAt) <= m.cfg.Patience() {
+		return
+	}
+	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	m.enterBackup(now, ReasonStalled)
+}

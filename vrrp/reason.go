@@ -1,0 +1,24 @@
+package vrrp
+
+// Reason says why a virtual router changed its state. The text is meant for
+// logs, events and scripts, unchanged.
+type Reason string
+
+const (
+	ReasonStart           Reason = "start"
+	ReasonOwner           Reason = "address owner"                             // priority 255 starts as master
+	ReasonMasterDown      Reason = "master silent"                             // Master_Down_Timer ran out
+	ReasonMasterResigned  Reason = "master resigned"                           // priority 0 heard, Skew_Time ran out
+	ReasonHigherPriority  Reason = "higher priority heard"                     // as master
+	ReasonHigherAddress   Reason = "equal priority, higher address heard"      // as master
+	ReasonRival           Reason = "second master heard, staying master"       // From and To are both Master
+	ReasonStalled         Reason = "own silence outlasted the peer's patience" // listening before speaking
+	ReasonShutdown        Reason = "shutdown"
+	ReasonRemoved         Reason = "removed from the configuration"
+	ReasonSuccessor       Reason = "successor heard"       // end of Leaving
+	ReasonHandoverTimeout Reason = "no successor heard"    // end of Leaving, bound passed
+	ReasonLinkDown        Reason = "link down"             // no carrier, or the interface is gone
+	ReasonLinkUp          Reason = "link up"               // carrier or interface is back
+	ReasonNoSource        Reason = "no source address"     // the interface lost its own address
+	ReasonResumed         Reason = "resumed after a crash" // role taken over from an earlier process
+)
