@@ -211,6 +211,10 @@ func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took tim
 	warning := r.Outcome != Fail && (r.Outcome != Pass || r.Warning)
 	news := e.published.IsZero() || warning != v.Warning
 	v.Warning = warning
+	if r.Outcome == Pass {
+		news = news || r.Share != v.Share
+		v.Share = r.Share
+	}
 	if r.Outcome == Pass || r.Outcome == Fail {
 		h := Hysteresis{Status: v.Status, Rising: v.Rising, Falling: v.Falling}.
 			Next(r.Outcome == Pass, e.target.Rise, e.target.Fall)

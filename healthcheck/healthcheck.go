@@ -94,6 +94,9 @@ type Verdict struct {
 	// Warning is set where the last check asks for attention although it is no
 	// failure of the server: it passed with a warning, or was inconclusive.
 	Warning bool `json:"warning,omitempty"`
+	// Share is the part of its weight that the server asked for in the last check
+	// that passed.
+	Share Share `json:"share,omitzero"`
 	// Rising and Falling count the consecutive successes or failures towards a
 	// change of Status.
 	Rising  int `json:"rising,omitempty"`
@@ -120,6 +123,8 @@ type Result struct {
 	Detail string
 	// Warning marks a pass that asks for attention.
 	Warning bool
+	// Share of its weight that the server asks for; it counts in a pass alone.
+	Share Share
 }
 
 // Checker makes one check, which begins at now. It returns once ctx ends, which

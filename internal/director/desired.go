@@ -131,10 +131,12 @@ func destKey(real config.Real, listen netip.AddrPort) ipvsctl.DestKey {
 // inPool reports whether a real server takes part. An unjudged one does not:
 // nothing is judged before it was checked.
 func inPool(s config.Service, real config.Real, listen netip.AddrPort, health map[string]healthcheck.Verdict) bool {
-	if s.Check == nil {
-		return true
-	}
-	return health[targetID(s, real, listen)].Status == healthcheck.Up
+	return s.Check == nil || judgement(s, real, listen, health).Status == healthcheck.Up
+}
+
+// judgement is what is believed of a checked real server.
+func judgement(s config.Service, real config.Real, listen netip.AddrPort, health map[string]healthcheck.Verdict) healthcheck.Verdict {
+	return health[targetID(s, real, listen)]
 }
 
 var protocols = map[string]ipvsctl.Protocol{"tcp": ipvsctl.TCP, "udp": ipvsctl.UDP, "sctp": ipvsctl.SCTP}

@@ -248,6 +248,9 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	before := d.health[v.ID]
 	d.health[v.ID] = v
 	if before.Status == v.Status {
+		if before.Share != v.Share {
+			d.update()
+		}
 		return
 	}
 	d.Log.Info("health", "target", v.ID, "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)

@@ -223,7 +223,7 @@ func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, l
 		Address: netip.AddrPortFrom(key.Address, key.Port), Configured: real.Weight, Health: "unchecked",
 	}
 	if s.Check != nil {
-		verdict := v.health[targetID(s, real, listen)]
+		verdict := judgement(s, real, listen, v.health)
 		out.Health = string(cmp.Or(verdict.Status, healthcheck.Unknown))
 		out.HealthSince, out.Reason, out.Detail = verdict.Since, string(verdict.Reason), verdict.Detail
 		out.Warning = verdict.Warning
