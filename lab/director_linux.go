@@ -28,7 +28,7 @@ func (n *Node) StartDirector() error {
 		return fmt.Errorf("starting the director of %s: %w", n.Name, ErrRunning)
 	}
 	argv := []string{n.cluster.options.Haldir, "run",
-		"-c", n.cluster.ConfigPath, "--node", n.Name, "--run-dir", n.RunDir()}
+		"-c", n.cluster.ConfigPath, "--node", n.Name, "--run-dir", n.RunDir(), "--state-dir", n.StateDir()}
 	argv = append(argv, n.cluster.options.Flags...)
 	p, err := start(n.ns, "haldir run on "+n.Name, n.LogPath("haldir"), argv, nil, nil)
 	if err != nil {

@@ -25,6 +25,9 @@ type Node struct {
 // RunDir is the node's --run-dir.
 func (n *Node) RunDir() string { return filepath.Join(n.cluster.Dir(), n.Name) }
 
+// StateDir is the node's --state-dir.
+func (n *Node) StateDir() string { return filepath.Join(n.RunDir(), "state") }
+
 // Namespace is the name of the node's network namespace, for ip-netns(8).
 func (n *Node) Namespace() string { return n.ns.name }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -148,6 +149,14 @@ func (r *Runner) untouched(present []netif.PresentAddress) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+func exists(name string) (bool, error) {
+	_, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // readBack fails where an item that Apply is answerable for is not as it should be.

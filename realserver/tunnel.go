@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/haldir-lb/haldir/internal/netif"
+
+	"github.com/haldir-lb/haldir/internal/statefile"
 )
 
 // tunnelUndo is what is on disk while tunnels are up on our behalf.
@@ -82,7 +84,7 @@ func (r *Runner) restoreTunnels(ctx context.Context) error {
 		}
 		r.Log.Info("tunnel restored", "interface", before.Name)
 	}
-	return removeDurably(r.file(tunnelRecord))
+	return statefile.Remove(r.file(tunnelRecord))
 }
 
 func (r *Runner) loadTunnels() (tunnelUndo, error) {
@@ -117,7 +119,7 @@ func (r *Runner) loadTunnels() (tunnelUndo, error) {
 func (r *Runner) saveTunnels(undo tunnelUndo) error {
 	data, err := json.MarshalIndent(undo, "", "\t")
 	if err == nil {
-		err = writeDurably(r.file(tunnelRecord), append(data, '\n'))
+		err = statefile.Replace(r.file(tunnelRecord), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the undo record: %w", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/statefile"
 )
 
 // Exit statuses of every command.
@@ -85,6 +86,7 @@ type settings struct {
 	config   string
 	node     string
 	runDir   string
+	stateDir string
 	socket   string
 	json     bool
 	director bool // check as a director does
@@ -123,6 +125,10 @@ func (s *settings) addConfig(cmd *cobra.Command) {
 
 func (s *settings) addRunDir(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.runDir, "run-dir", defaultRunDir, "folder for the API socket and what outlives a process")
+}
+
+func (s *settings) addStateDir(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.stateDir, "state-dir", statefile.DefaultDir, "folder for what outlives a reboot")
 }
 
 func (s *settings) addJSON(cmd *cobra.Command) {

@@ -86,6 +86,7 @@ func newDirector(s *settings) *cobra.Command {
 			LoadTexts:  func(texts []config.Text) (*config.Config, error) { return config.LoadTexts(texts, s.options(false)) },
 			Restarted:  process.Restarted(),
 			RunDir:     s.runDir,
+			StateDir:   s.stateDir,
 			Supervisor: in.Links[process.Supervisor],
 			Speaker:    in.Links[process.Speaker],
 			Checker:    in.Links[process.Checker],
@@ -100,5 +101,6 @@ func newDirector(s *settings) *cobra.Command {
 	}, s)
 	s.addConfig(cmd)
 	s.addRunDir(cmd)
+	s.addStateDir(cmd)
 	return cmd
 }

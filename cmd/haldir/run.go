@@ -41,6 +41,7 @@ before anything on the host is touched.`,
 	}
 	s.addConfig(cmd)
 	s.addRunDir(cmd)
+	s.addStateDir(cmd)
 	return cmd
 }
 
@@ -79,7 +80,7 @@ func (s *settings) run(ctx context.Context) error {
 		Command: func(role process.Role) *exec.Cmd {
 			args := []string{internalCommand(role)}
 			if role == process.Director {
-				args = append(args, "--config", s.config, "--run-dir", s.runDir)
+				args = append(args, "--config", s.config, "--run-dir", s.runDir, "--state-dir", s.stateDir)
 				if s.node != "" {
 					args = append(args, "--node", s.node)
 				}

@@ -139,7 +139,7 @@ func (m *machine) run(sys *syscall.SysProcAttr, args ...string) (status int, out
 }
 
 func (m *machine) runArgs(config string) []string {
-	return []string{"run", "-c", config, "--node", "lvs1", "--run-dir", m.runDir}
+	return []string{"run", "-c", config, "--node", "lvs1", "--state-dir", filepath.Join(m.runDir, "state"), "--run-dir", m.runDir}
 }
 
 // master waits until the daemon says that it is master with the address, and

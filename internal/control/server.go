@@ -102,6 +102,7 @@ func Serve(ctx context.Context, listener net.Listener, backend Backend, log *slo
 		IdleTimeout:       requestBound,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext:       withCaller,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -11,6 +11,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/checker"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/vrrp"
 )
@@ -185,5 +186,5 @@ func (d *Director) finish() error {
 
 // tidy undoes the rest once nobody applies anything any more.
 func (d *Director) tidy() error {
-	return errors.Join(d.Host.RestoreSysctls(), d.applier.record.remove(), removeFile(willPath(d.RunDir)), removeFile(d.inForcePath()))
+	return errors.Join(d.Host.RestoreSysctls(), d.applier.record.remove(), statefile.Remove(willPath(d.RunDir)), statefile.Remove(d.inForcePath()))
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
+
+	"github.com/haldir-lb/haldir/internal/statefile"
 )
 
 // Options is what a director needs.
@@ -33,7 +35,10 @@ type Options struct {
 	// Restarted says that this director follows one that died.
 	Restarted bool
 	// RunDir is the folder for what outlives the process, /run/haldir by default.
-	RunDir                       string
+	RunDir string
+	// StateDir is the folder for what outlives a reboot, statefile.DefaultDir by
+	// default. Its disk may be slow: the loop never touches it.
+	StateDir                     string
 	Supervisor, Speaker, Checker process.Link
 	Host                         Host
 	// Listen opens the API's socket; control.Listen outside tests.
@@ -161,7 +166,7 @@ func (d *Director) prepare() error {
 // was in force: the files may be half-way through an edit.
 func (d *Director) loadFirst() (*config.Config, error) {
 	var inForce []config.Text
-	if err := readJSON(d.inForcePath(), &inForce); err != nil {
+	if err := statefile.Load(d.inForcePath(), &inForce); err != nil {
 		d.Log.Warn("reading the configuration that was in force", "error", err)
 	}
 	if d.Restarted && len(inForce) > 0 {
@@ -179,9 +184,9 @@ func (d *Director) inForcePath() string { return filepath.Join(d.RunDir, "config
 
 // keepInForce writes down which configuration is in force.
 func (d *Director) keepInForce() {
-	if err := writeJSON(d.inForcePath(), d.config.Texts); err != nil {
+	if err := statefile.Save(d.inForcePath(), d.config.Texts); err != nil {
 		// What an earlier one left there must not come back after a crash.
-		err = errors.Join(err, removeFile(d.inForcePath()))
+		err = errors.Join(err, statefile.Remove(d.inForcePath()))
 		d.Log.Error("writing down the configuration in force", "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
@@ -23,7 +24,7 @@ type recorded struct {
 // openRecord reads what an earlier process left.
 func openRecord(runDir string) (*record, error) {
 	r := &record{path: filepath.Join(runDir, "services.json")}
-	return r, readJSON(r.path, &r.current)
+	return r, statefile.Load(r.path, &r.current)
 }
 
 func (r *record) services() map[ipvsctl.ServiceKey]bool {
@@ -47,7 +48,7 @@ func (r *record) keep(services map[ipvsctl.ServiceKey]bool) error {
 	if slices.Equal(next.Services, r.current.Services) {
 		return nil
 	}
-	if err := writeJSON(r.path, next); err != nil {
+	if err := statefile.Save(r.path, next); err != nil {
 		return err
 	}
 	r.current = next
@@ -57,5 +58,5 @@ func (r *record) keep(services map[ipvsctl.ServiceKey]bool) error {
 // remove forgets everything.
 func (r *record) remove() error {
 	r.current = recorded{}
-	return removeFile(r.path)
+	return statefile.Remove(r.path)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/vrrp"
 )
@@ -187,7 +188,7 @@ func TestServicesOfARouterOfOthersGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := alone(t, func(n *node) {
 			n.config.VRRP[0].Priority = 0
-			if err := writeJSON(filepath.Join(n.runDir, "services.json"), recorded{Services: []ipvsctl.ServiceKey{webKey}}); err != nil {
+			if err := statefile.Save(filepath.Join(n.runDir, "services.json"), recorded{Services: []ipvsctl.ServiceKey{webKey}}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := n.host.SetTable(t.Context(), ipvsctl.Table{{Key: webKey, Scheduler: "wlc"}}, nil); err != nil {

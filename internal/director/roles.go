@@ -6,6 +6,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/vrrp"
 )
 
@@ -42,7 +43,7 @@ func (d *Director) resume(hello process.Hello) map[string]vrrp.Resume {
 // that no address is ever held without one.
 func (d *Director) configureSpeaker(resume map[string]vrrp.Resume) {
 	routers := Routers(d.config)
-	if err := writeJSON(willPath(d.RunDir), will{Routers: routers}); err != nil {
+	if err := statefile.Save(willPath(d.RunDir), will{Routers: routers}); err != nil {
 		d.Log.Error("writing down what is to be done after a crash of the node", "error", err)
 	}
 	c := speaker.Configure{Routers: routers, Resume: resume}

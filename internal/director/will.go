@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/vrrp"
 )
 
@@ -48,7 +49,7 @@ func Cleanup(ctx context.Context, runDir string, host CleanupHost, network vrrp.
 	var errs []error
 	if len(left) > 0 {
 		var last will
-		if err := readJSON(willPath(runDir), &last); err != nil {
+		if err := statefile.Load(willPath(runDir), &last); err != nil {
 			errs = append(errs, err)
 		}
 		var wait sync.WaitGroup
@@ -68,7 +69,7 @@ func Cleanup(ctx context.Context, runDir string, host CleanupHost, network vrrp.
 			errs = append(errs, f)
 		}
 	}
-	errs = append(errs, host.RestoreSysctls(), removeFile(willPath(runDir)))
+	errs = append(errs, host.RestoreSysctls(), statefile.Remove(willPath(runDir)))
 	return errors.Join(errs...)
 }
 

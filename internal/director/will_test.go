@@ -12,6 +12,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/vrrp"
 	"github.com/haldir-lb/haldir/vrrp/vrrptest"
 )
@@ -23,7 +24,7 @@ func deadNode(t *testing.T) (*fakeHost, string) {
 		{Address: netif.Address{Interface: "eth0", Prefix: netip.MustParsePrefix("192.0.2.1/24")}},
 		{Address: vip, Ours: true},
 	}
-	if err := writeJSON(willPath(dir), will{Routers: Routers(pairConfig("lvs1"))}); err != nil {
+	if err := statefile.Save(willPath(dir), will{Routers: Routers(pairConfig("lvs1"))}); err != nil {
 		t.Fatal(err)
 	}
 	return host, dir
@@ -62,7 +63,7 @@ func cleanupForSuccessor(t *testing.T, change func(*config.VRRP)) {
 	settle(time.Millisecond)
 
 	host, dir := deadNode(t)
-	if err := writeJSON(willPath(dir), will{Routers: Routers(ours)}); err != nil {
+	if err := statefile.Save(willPath(dir), will{Routers: Routers(ours)}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -117,7 +118,7 @@ func TestPrivateFiles(t *testing.T) {
 	if err := os.WriteFile(path+".new", []byte("a longer text that was left\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeJSON(path, will{}); err != nil {
+	if err := statefile.Save(path, will{}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -127,7 +128,7 @@ func TestPrivateFiles(t *testing.T) {
 	if mode := info.Mode(); mode != 0o600 {
 		t.Errorf("the mode is %v, want that of a file for its owner alone", mode)
 	}
-	if err := readJSON(path, &will{}); err != nil {
+	if err := statefile.Load(path, &will{}); err != nil {
 		t.Error(err)
 	}
 }
