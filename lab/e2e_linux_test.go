@@ -15,11 +15,13 @@ import (
 var forwards = []string{ForwardDR, ForwardTUN, ForwardNAT}
 
 // forwarded is a lab whose load a guest kernel under emulation bears with time to
-// spare: on such, a packet costs more than the rest of a request on bare metal.
+// spare: on such, a packet costs more than the rest of a request on bare metal. A
+// client that cannot keep its pace starves the very processes that it watches.
 func forwarded(forward string) Spec {
 	spec := DefaultSpec(forward)
 	spec.Client.UDP, spec.Client.TCP = 500, 20
 	if _, inside := guest.Inside(); inside {
+		spec.Client.UDP, spec.Client.TCP, spec.Client.Timeout = 100, 5, Duration(3*time.Second)
 		spec.Lab.Interval, spec.Lab.CheckEvery = Duration(500*time.Millisecond), Duration(time.Second)
 	}
 	return spec
