@@ -13,6 +13,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/director"
+	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/vrrp/vrrpsock"
@@ -91,6 +92,7 @@ func newDirector(s *settings) *cobra.Command {
 			Speaker:    in.Links[process.Speaker],
 			Checker:    in.Links[process.Checker],
 			Host:       host,
+			Peers:      peer.NewUDP(log),
 			Listen:     control.Listen,
 			Ready:      tell(daemon.SdNotifyReady),
 			Reloading:  tell(daemon.SdNotifyReloading),

@@ -124,6 +124,9 @@ func renderStatus(s control.Status, p paint) string {
 	for _, service := range s.Services {
 		renderService(&b, service, s.At, p)
 	}
+	for _, d := range s.Directors {
+		renderDirector(&b, d, p)
+	}
 	for _, key := range s.Foreign {
 		fmt.Fprintf(&b, "\nservice %s %s\n", key, p.faint("is not haldir's: left alone"))
 	}

@@ -47,6 +47,14 @@ func everything() control.Status {
 			},
 			{Name: "lost", Interface: "eth2", VRID: 53, State: "unknown", Interval: control.Of(time.Second)},
 		},
+		Directors: []control.DirectorStatus{
+			{
+				Node: "lvs2", Address: "192.0.2.2", Age: recent, SameConfig: true, Release: "1.2.3",
+				Routers:    []control.PeerRouter{{Name: "edge", State: "backup", Priority: 100}, {Name: "inner", State: "master", Priority: 150}},
+				Judgements: []control.OtherJudgement{{Target: "web 192.0.2.12:80", Ours: "down", Theirs: "up"}},
+			},
+			{Node: "lvs3", Address: "192.0.2.3", Age: control.Of(time.Minute), Silent: true, Digest: "fedcba9876543210", Release: "1.2.2"},
+		},
 		Services: []control.ServiceStatus{
 			{
 				Name: "web", Protocol: "tcp", Listen: "192.0.2.100:80", Forward: "dr", Scheduler: "wlc", Loaded: &yes,

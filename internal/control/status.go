@@ -36,6 +36,8 @@ type Status struct {
 	Processes []ProcessStatus `json:"processes"`
 	Routers   []RouterStatus  `json:"routers"`
 	Services  []ServiceStatus `json:"services"`
+	// Directors lists the other directors that were heard.
+	Directors []DirectorStatus `json:"directors,omitempty"`
 	// Foreign lists IPVS services in the kernel that are not haldir's.
 	Foreign []string `json:"foreign,omitempty"`
 	// Problems lists what is not as it should be; empty means that all is well.

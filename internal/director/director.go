@@ -18,6 +18,7 @@ import (
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 
@@ -41,6 +42,8 @@ type Options struct {
 	StateDir                     string
 	Supervisor, Speaker, Checker process.Link
 	Host                         Host
+	// Peers carries messages between directors; nil is none.
+	Peers peer.Link
 	// Listen opens the API's socket; control.Listen outside tests.
 	Listen func(path string) (net.Listener, error)
 	// Ready is called once everything is set up; Reloading before a reload and
@@ -78,8 +81,9 @@ type Director struct {
 	heardClaims chan arp.Claim
 	listening   map[string]bool                     // by interface
 	vips        atomic.Pointer[map[netip.Addr]bool] // read by the listeners
-	background  context.Context                     // of everything that Run started
-	parts       sync.WaitGroup                      // the same
+	peers       *peers
+	background  context.Context // of everything that Run started
+	parts       sync.WaitGroup  // the same
 
 	stopping   bool
 	handedOver bool // the speaker has stopped
@@ -100,6 +104,7 @@ func New(o Options) *Director {
 		claims:      make(map[netip.Addr]claim),
 		heardClaims: make(chan arp.Claim, 64),
 		listening:   make(map[string]bool),
+		peers:       newPeers(),
 	}
 }
 
@@ -122,6 +127,9 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 		func() error { return d.Host.Run(background, d.event) },
 		func() error { return control.Serve(background, listener, d, d.Log) },
 		func() error { return d.applier.run(background) },
+	}
+	if d.Peers != nil {
+		parts = append(parts, func() error { return d.Peers.Run(background, d.peers.arrived) })
 	}
 	ended := make(chan error, len(parts))
 	for _, part := range parts {

@@ -32,6 +32,8 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		d.send(d.Speaker, speaker.KindShutdown, "", struct{}{})
 		bound = time.After(handoverBound(Routers(d.effective())) + yieldBound + stopSlack)
 	}
+	converse := time.NewTicker(tellEvery)
+	defer converse.Stop()
 	fromChecker, fromSupervisor := d.Checker.Receive(), d.Supervisor.Receive()
 	for {
 		if d.handedOver && !d.yielding() {
@@ -57,6 +59,10 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		case <-undecided:
 			undecided = nil
 			d.decide(time.Now())
+		case <-converse.C:
+			d.tellPeers(time.Now())
+		case datagram := <-d.peers.heard:
+			d.peers.book.Hear(time.Now(), datagram)
 		case c := <-d.heardClaims:
 			d.claimed(c)
 		case <-bound:

@@ -17,6 +17,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -42,6 +43,7 @@ type view struct {
 	children process.Children
 	applied  Applied
 	claims   map[netip.Addr]claim
+	peers    []peer.Peer
 
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
@@ -63,6 +65,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	err := d.do(ctx, func() {
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
+		v.peers = d.peers.book.Peers(time.Now())
 		if d.lastReload != nil {
 			last := *d.lastReload
 			v.reload = &last
@@ -133,6 +136,9 @@ func (v *view) status() control.Status {
 		}
 	}
 	slices.Sort(s.Unknown)
+	for _, p := range v.peers {
+		s.Directors = append(s.Directors, v.director(p))
+	}
 	s.Problems = append(s.Problems, v.problems(&s)...)
 	return s
 }
@@ -303,6 +309,7 @@ func (v *view) problems(s *control.Status) []string {
 			say("%s has no real server", what)
 		}
 	}
+	v.peerProblems(say, s.Directors)
 	if v.reload != nil && !v.reload.Applied {
 		say("the last reload was refused: %s", v.reload.Errors[0])
 	}

@@ -29,7 +29,7 @@ type Book struct {
 type entry struct {
 	peer    Peer      // its At is zero before the first complete message
 	heard   time.Time // the newest datagram
-	seq     uint64 // of the message whose pages arrive
+	seq     uint64    // of the message whose pages arrive
 	pages   []*Message
 	missing int
 }

@@ -24,6 +24,11 @@ type Path struct {
 	Peers     []netip.Addr // empty: multicast
 }
 
+// Equal reports whether two paths are the same.
+func (p Path) Equal(q Path) bool {
+	return p.Interface == q.Interface && p.IPv6 == q.IPv6 && slices.Equal(p.Peers, q.Peers)
+}
+
 // Link carries datagrams between directors.
 type Link interface {
 	// Send sends datagrams on all paths. It does not block: what was not sent yet

@@ -13,7 +13,7 @@ var domain = []string{"vrrp", "arp", "ipvsctl", "healthcheck", "internal/netif"}
 // layers lists, from the bottom to the top, who stands on whom. A package may
 // import what is in its own group of a lower layer, and its own sub-packages.
 var layers = [][]string{
-	{"internal/testenv", "internal/script", "internal/statefile"},
+	{"internal/testenv", "internal/script", "internal/statefile", "internal/peer"},
 	domain,
 	{"internal/config", "internal/process"},
 	{"internal/speaker", "internal/checker", "internal/control", "realserver"},

@@ -1,0 +1,95 @@
+package director
+
+import (
+	"crypto/rand"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/peer"
+)
+
+// tellEvery is how often this director tells the others of itself.
+const tellEvery = time.Second
+
+// peers is what the loop knows of other directors.
+type peers struct {
+	run   string
+	seq   uint64
+	said  string // the latest trouble, for the log
+	book  *peer.Book
+	heard chan peer.Datagram
+}
+
+func newPeers() *peers {
+	run := rand.Text()
+	return &peers{run: run, book: peer.NewBook(run), heard: make(chan peer.Datagram, 64)}
+}
+
+// arrived takes a datagram from the link's goroutine. What the loop has no time
+// for is lost, as on any network.
+func (p *peers) arrived(d peer.Datagram) {
+	select {
+	case p.heard <- d:
+	default:
+	}
+}
+
+// tellPeers tells the other directors what this one has, judges and heard.
+func (d *Director) tellPeers(now time.Time) {
+	if d.Peers == nil {
+		return
+	}
+	d.peers.seq++
+	datagrams, err := peer.Encode(d.message(now))
+	if err != nil {
+		if d.peers.said != err.Error() {
+			d.peers.said = err.Error()
+			d.Log.Error("telling the peer", "error", err)
+		}
+		return
+	}
+	d.Peers.Send(peerPaths(d.config), datagrams)
+}
+
+func (d *Director) message(now time.Time) peer.Message {
+	m := peer.Message{
+		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
+		Targets: len(d.targets),
+	}
+	for _, v := range d.config.VRRP {
+		m.Routers = append(m.Routers, peer.Router{Name: v.Name, State: d.roles[v.Name].State.String(), Priority: v.Priority})
+	}
+	for address, c := range d.claims {
+		m.Heard = append(m.Heard, peer.Heard{Address: address, MAC: c.mac.String(), Ago: now.Sub(c.at).Milliseconds()})
+	}
+	slices.SortFunc(m.Heard, func(a, b peer.Heard) int { return a.Address.Compare(b.Address) })
+	for _, id := range slices.Sorted(maps.Keys(d.targets)) {
+		if v := d.health[id]; v.Status != healthcheck.Up {
+			m.NotUp = append(m.NotUp, peer.NotUp{ID: id, Status: statusText(v.Status), Reason: string(v.Reason)})
+		}
+	}
+	return m
+}
+
+// statusText is what a target that nobody has judged is called.
+func statusText(s healthcheck.Status) string {
+	if s == "" {
+		s = healthcheck.Unknown
+	}
+	return string(s)
+}
+
+// peerPaths are the ways to the other directors: those of the adverts, each once.
+func peerPaths(c *config.Config) []peer.Path {
+	var paths []peer.Path
+	for _, v := range c.VRRP {
+		p := peer.Path{Interface: v.Interface, Peers: v.Peers}
+		if !slices.ContainsFunc(paths, p.Equal) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
