@@ -195,8 +195,18 @@ func renderService(b *strings.Builder, s control.ServiceStatus, now time.Time, p
 		fmt.Fprintf(b, "%s", p.faint(fmt.Sprintf(", %d connections so far", s.Stats.Connections)))
 	}
 	b.WriteByte('\n')
+	switch pool := s.Pool; pool.State {
+	case "ok", "undecided", "":
+	default:
+		fmt.Fprintf(b, "  %s %s\n", p.bad(pool.State), p.faint(fmt.Sprintf("weight %v of %v is up, quorum %d", pool.Up, pool.All, pool.Quorum)))
+	}
 	for _, r := range s.Real {
 		renderReal(b, r, now, p)
+	}
+	if s.Sorry != nil {
+		sorry := *s.Sorry
+		sorry.Health = "sorry"
+		renderReal(b, sorry, now, p)
 	}
 }
 
@@ -216,6 +226,9 @@ func renderReal(b *strings.Builder, r control.RealStatus, now time.Time, p paint
 	}
 	fmt.Fprintf(b, "  %-21s %s weight %-5s active %-6d inactive ", r.Address, health, weight, r.Active)
 	var notes []string
+	if r.Rising > 0 {
+		notes = append(notes, fmt.Sprintf("rising to weight %d", r.Rising))
+	}
 	if r.Checked != nil {
 		notes = append(notes, "checked "+short(r.Checked.Duration())+" ago")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,6 +77,12 @@ type (
 		Scheduler   string          `toml:"scheduler"`
 		Forward     string          `toml:"forward"`
 		Persistence string          `toml:"persistence"`
+		Quorum      int64           `toml:"quorum"`
+		Hysteresis  int64           `toml:"hysteresis"`
+		Sorry       string          `toml:"sorry,omitempty"`
+		OnFailure   string          `toml:"on_failure"`
+		SlowStart   string          `toml:"slow_start"`
+		Panic       string          `toml:"panic"`
 		Check       map[string]any  `toml:"check,omitempty"`
 		Real        []canonicalReal `toml:"real"`
 	}
@@ -131,6 +138,14 @@ func canonicalServiceOf(s Service) canonicalService {
 		Scheduler:   s.Scheduler,
 		Forward:     s.Forward,
 		Persistence: plain(s.Persistence),
+		Quorum:      int64(s.Pool.Quorum),
+		Hysteresis:  int64(s.Pool.Hysteresis),
+		OnFailure:   s.Pool.OnFailure,
+		SlowStart:   plain(s.Pool.SlowStart),
+		Panic:       fmt.Sprintf("%d%%", s.Pool.Panic),
+	}
+	if s.Pool.Sorry != nil {
+		c.Sorry = s.Pool.Sorry.String()
 	}
 	if s.Check != nil {
 		c.Check = canonicalOptions(s.Check.Options)
@@ -144,11 +159,7 @@ func canonicalServiceOf(s Service) canonicalService {
 		}
 	}
 	for _, r := range s.Real {
-		address := r.Address.String()
-		if r.Port != 0 {
-			address = netip.AddrPortFrom(r.Address, r.Port).String()
-		}
-		c.Real = append(c.Real, canonicalReal{Address: address, Weight: int64(r.Weight)})
+		c.Real = append(c.Real, canonicalReal{Address: r.String(), Weight: int64(r.Weight)})
 	}
 	slices.SortFunc(c.Real, func(a, b canonicalReal) int { return strings.Compare(a.Address, b.Address) })
 	return c

@@ -18,6 +18,7 @@ func (l *loader) check(sources []*source, node string) {
 	for _, b := range l.services {
 		l.checkHeld(b)
 		l.checkReals(b)
+		l.checkPool(b)
 		if len(b.Service.Real) > 0 && len(b.Service.Real) == len(b.real) && b.totalWeight() == 0 {
 			l.found.warn(b.head, problem{message: "every real server has weight 0: no connection will be accepted"})
 		}

@@ -132,8 +132,31 @@ type Service struct {
 	// Forward is "dr", "tun" or "nat".
 	Forward     string
 	Persistence time.Duration // whole seconds, 0 is off
-	Check       *Check        // nil: the real servers are not checked
-	Real        []Real        // at least one
+	Pool        Pool
+	Check       *Check // nil: the real servers are not checked
+	Real        []Real // at least one
+}
+
+// Pool says what the health of the real servers means for the service as a whole.
+type Pool struct {
+	// Quorum is the sum of the weights of the real servers that are up which the
+	// service needs, 1 to the sum of all weights.
+	Quorum uint32
+	// Hysteresis is by how much the sum has to fall below Quorum before it counts
+	// as lost, and to exceed it before it is regained; less than Quorum.
+	Hysteresis uint32
+	// Sorry gets the connections while the quorum is lost; nil is nobody. Its
+	// weight has no meaning.
+	Sorry *Real
+	// OnFailure is what happens to the entry of a real server that goes down:
+	// "remove", or "quiesce" for weight 0.
+	OnFailure string
+	// SlowStart is how long a real server that came up takes to its full weight;
+	// 0 is at once.
+	SlowStart time.Duration
+	// Panic is the share of all weights, in percent, below which nobody is taken
+	// out any more; 0 is never.
+	Panic uint8
 }
 
 // Real is one real server of a service.
@@ -141,6 +164,14 @@ type Real struct {
 	Address netip.Addr
 	Port    uint16 // 0 is the listener's; other values only with NAT
 	Weight  uint32 // 0..65535, 0 takes no new connections
+}
+
+// String returns the address, with its port where it has one.
+func (r Real) String() string {
+	if r.Port == 0 {
+		return r.Address.String()
+	}
+	return netip.AddrPortFrom(r.Address, r.Port).String()
 }
 
 // Check says how the real servers of a service are judged.

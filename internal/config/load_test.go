@@ -90,17 +90,23 @@ func TestLoadValues(t *testing.T) {
 		Services: []Service{
 			{
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
+				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
 				Check:  &Check{Type: "tcp", Port: 8080, Every: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1},
 				Real:   []Real{{netip.MustParseAddr("192.0.2.12"), 0, 65535}, {netip.MustParseAddr("192.0.2.11"), 0, 0}},
 			},
 			{
 				Name: "dns", VRRP: "edge", Protocol: "udp", Scheduler: "wlc", Forward: "tun",
+				Pool: Pool{
+					Quorum: 2, Hysteresis: 1, Sorry: &Real{netip.MustParseAddr("198.51.100.9"), 0, 1}, OnFailure: "quiesce",
+					SlowStart: 30 * time.Second, Panic: 50,
+				},
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
 				Real:   []Real{{netip.MustParseAddr("198.51.100.1"), 0, 1}, {netip.MustParseAddr("198.51.100.2"), 0, 3}},
 			},
 			{
 				Name: "dns-tcp", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "nat",
+				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
 				Check:  &Check{Type: "tcp", Every: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3},
 				Real: []Real{
@@ -110,6 +116,7 @@ func TestLoadValues(t *testing.T) {
 			},
 			{
 				Name: "sig", VRRP: "inside", Protocol: "sctp", Scheduler: "wlc", Forward: "nat",
+				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("10.1.0.1:2905")},
 				Real:   []Real{{netip.MustParseAddr("10.1.0.13"), 0, 1}},
 			},

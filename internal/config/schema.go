@@ -18,7 +18,7 @@ func sections() []section {
 		{"[node]", []string{"name"}, nil},
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
-		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence"}, []string{"check", "real"}},
+		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic"}, []string{"check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight"}, nil},
 		{"[api]", []string{"socket"}, nil},
@@ -53,6 +53,8 @@ const (
 	defaultTimeout   = time.Second
 	defaultRise      = 2
 	defaultFall      = 3
+	defaultQuorum    = 1
+	defaultOnFailure = "remove"
 )
 
 func defaultGARP() GARP {
@@ -63,6 +65,7 @@ func defaultGARP() GARP {
 func checksums() []string { return []string{"rfc5798", "rfc9568"} }
 
 func protocols() []string { return []string{"tcp", "udp", "sctp"} }
+func failures() []string  { return []string{"remove", "quiesce"} }
 func forwards() []string  { return []string{"dr", "tun", "nat"} }
 
 // schedulers are all that the kernel has, by its own names.
@@ -99,5 +102,6 @@ func refreshSpan() span {
 func persistenceSpan() span {
 	return span{low: time.Second, high: 31 * 24 * time.Hour, step: time.Second, zero: "off"}
 }
-func everySpan() span   { return span{low: 100 * time.Millisecond, high: time.Hour} }
-func timeoutSpan() span { return span{low: 10 * time.Millisecond, high: time.Hour} }
+func slowStartSpan() span { return span{low: time.Second, high: time.Hour, zero: "at once"} }
+func everySpan() span     { return span{low: 100 * time.Millisecond, high: time.Hour} }
+func timeoutSpan() span   { return span{low: 10 * time.Millisecond, high: time.Hour} }

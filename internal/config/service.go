@@ -11,12 +11,14 @@ import (
 // serviceBlock is one [[service]] as it is read: the result and where its parts stand.
 type serviceBlock struct {
 	Service
-	head     place
-	name     field[string]
-	protocol field[string]
-	forward  field[string]
-	listen   []listenField
-	real     []realField
+	head      place
+	name      field[string]
+	protocol  field[string]
+	scheduler field[string]
+	forward   field[string]
+	listen    []listenField
+	real      []realField
+	pool      poolFields
 }
 
 type listenField struct {
@@ -38,7 +40,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 
 	b.name = t.name("name")
 	b.protocol = t.choice("protocol", protocols())
-	scheduler := t.choice("scheduler", schedulers())
+	b.scheduler = t.choice("scheduler", schedulers())
 	b.forward = t.choice("forward", forwards())
 	persistence := t.duration("persistence", persistenceSpan())
 	listen, _ := t.strings("listen", listenLegal)
@@ -50,6 +52,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 			b.listen = append(b.listen, listenField{f, at})
 		}
 	}
+	pool := l.decodePool(t, b)
 	check := l.decodeCheck(t)
 	l.decodeReals(t, b)
 	t.finish()
@@ -57,9 +60,10 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 	b.Service = Service{
 		Name:        b.name.value,
 		Protocol:    b.protocol.or(defaultProtocol),
-		Scheduler:   scheduler.or(defaultScheduler),
+		Scheduler:   b.scheduler.or(defaultScheduler),
 		Forward:     b.forward.or(defaultForward),
 		Persistence: persistence.or(0),
+		Pool:        pool,
 		Check:       check,
 	}
 	for _, f := range b.listen {

@@ -137,8 +137,24 @@ type ServiceStatus struct {
 	// Loaded says whether the kernel has it; absent if it could not be read.
 	Loaded *bool        `json:"loaded,omitempty"`
 	Stats  *Stats       `json:"stats,omitempty"`
+	Pool   PoolStatus   `json:"pool"`
 	Real   []RealStatus `json:"real"`
-	Error  string       `json:"error,omitempty"`
+	// Sorry is the server for connections without a quorum; its health is
+	// unchecked.
+	Sorry *RealStatus `json:"sorry,omitempty"`
+	Error string      `json:"error,omitempty"`
+}
+
+// PoolStatus is what the policy of a service makes of its real servers.
+type PoolStatus struct {
+	// State is ok, below quorum, sorry (below it, the sorry server serves), panic
+	// (nobody is taken out any more), or undecided before enough was checked.
+	State  string `json:"state"`
+	Quorum uint32 `json:"quorum"`
+	// Up is the weight of the real servers that are up, All that of all which are
+	// meant to serve.
+	Up  float64 `json:"up_weight"`
+	All float64 `json:"all_weight"`
 }
 
 // RealStatus is one real server of a service.
@@ -161,11 +177,14 @@ type RealStatus struct {
 	// Configured is the configured weight.
 	Configured uint32 `json:"configured_weight"`
 	// Weight is the weight in the kernel; absent if it is not there.
-	Weight   *uint32 `json:"weight,omitempty"`
-	Active   uint32  `json:"active_connections"`
-	Inactive uint32  `json:"inactive_connections"`
-	Stats    *Stats  `json:"stats,omitempty"`
-	Error    string  `json:"error,omitempty"`
+	Weight *uint32 `json:"weight,omitempty"`
+	// Rising is the weight that a slow start leads to; absent without one. Where
+	// slow_start is set, the kernel's weights are multiples of the configured ones.
+	Rising   uint32 `json:"rising_to_weight,omitempty"`
+	Active   uint32 `json:"active_connections"`
+	Inactive uint32 `json:"inactive_connections"`
+	Stats    *Stats `json:"stats,omitempty"`
+	Error    string `json:"error,omitempty"`
 }
 
 // Stats are the kernel's counters since the object was loaded.

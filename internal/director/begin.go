@@ -169,6 +169,7 @@ func (d *Director) configureChecker() {
 		}
 	}
 	d.health = known
+	maps.DeleteFunc(d.risen, func(id string, _ time.Time) bool { return !d.targets[id] })
 	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: targets, Known: known})
 }
 

@@ -44,6 +44,10 @@ type Inputs struct {
 	Config *config.Config
 	Roles  map[string]Role                // by the name of the [[vrrp]] block
 	Health map[string]healthcheck.Verdict // by target
+	Risen  map[string]time.Time           // by target: when it came up under our eyes
+	// Pools is what was decided before; the quorum of a pool goes on from it.
+	Pools map[ipvsctl.ServiceKey]Pool
+	Now   time.Time
 }
 
 // Desired is what the host shall be like.
@@ -57,6 +61,11 @@ type Desired struct {
 	// Epochs says, by announced target, which mastership this is: a later one
 	// is announced anew.
 	Epochs map[arp.Target]time.Time
+	// Pools is what the policies decide, for services of every role.
+	Pools map[ipvsctl.ServiceKey]Pool
+	// Next is when the state is to be computed again without any news; zero is
+	// never.
+	Next time.Time
 }
 
 // Compute derives the desired state. It is a pure function.
@@ -65,6 +74,7 @@ func Compute(in Inputs) Desired {
 		Untouched: make(map[ipvsctl.ServiceKey]bool),
 		Announce:  make(map[arp.Target]arp.Schedule),
 		Epochs:    make(map[arp.Target]time.Time),
+		Pools:     make(map[ipvsctl.ServiceKey]Pool),
 	}
 	others := make(map[string]bool) // routers in which this node has no part
 	for _, v := range in.Config.VRRP {
@@ -86,9 +96,14 @@ func Compute(in Inputs) Desired {
 		role := in.Roles[s.VRRP]
 		for _, listen := range s.Listen {
 			key := serviceKey(s, listen)
+			pool := decidePool(s.Pool, members(s, listen, in), in.Pools[key].Quorum, in.Now)
+			d.Pools[key] = pool
+			if !pool.Next.IsZero() {
+				d.Next = earlier(d.Next, pool.Next)
+			}
 			switch {
 			case role.Holds():
-				d.Table = append(d.Table, service(s, listen, in.Health))
+				d.Table = append(d.Table, service(s, listen, pool))
 			case !role.Decided && !others[s.VRRP]:
 				d.Untouched[key] = true
 			}
@@ -109,17 +124,18 @@ func serviceKey(s config.Service, listen netip.AddrPort) ipvsctl.ServiceKey {
 	return ipvsctl.ServiceKey{Protocol: protocols[s.Protocol], Address: listen.Addr(), Port: listen.Port()}
 }
 
-func service(s config.Service, listen netip.AddrPort, health map[string]healthcheck.Verdict) ipvsctl.Service {
+func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service {
 	out := ipvsctl.Service{Key: serviceKey(s, listen), Scheduler: s.Scheduler, Persistence: s.Persistence}
-	for _, real := range s.Real {
-		if !inPool(s, real, listen, health) {
-			continue
+	add := func(real config.Real, weight uint32) {
+		out.Dests = append(out.Dests, ipvsctl.Dest{Key: destKey(real, listen), Forward: forwards[s.Forward], Weight: weight})
+	}
+	for i, real := range s.Real {
+		if seat := pool.Seats[i]; seat.In {
+			add(real, seat.Weight)
 		}
-		out.Dests = append(out.Dests, ipvsctl.Dest{
-			Key:     destKey(real, listen),
-			Forward: forwards[s.Forward],
-			Weight:  real.Weight,
-		})
+	}
+	if pool.Sorry {
+		add(*s.Pool.Sorry, s.Pool.Sorry.Weight)
 	}
 	return out
 }
@@ -128,10 +144,33 @@ func destKey(real config.Real, listen netip.AddrPort) ipvsctl.DestKey {
 	return ipvsctl.DestKey{Address: real.Address, Port: cmp.Or(real.Port, listen.Port())}
 }
 
-// inPool reports whether a real server takes part. An unjudged one does not:
-// nothing is judged before it was checked.
-func inPool(s config.Service, real config.Real, listen netip.AddrPort, health map[string]healthcheck.Verdict) bool {
-	return s.Check == nil || judgement(s, real, listen, health).Status == healthcheck.Up
+// members are the real servers of a service as its policy sees them. One that is
+// not judged yet takes no part.
+func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
+	out := make([]member, len(s.Real))
+	for i, real := range s.Real {
+		out[i] = member{weight: real.Weight, health: healthcheck.Up}
+		if s.Check != nil {
+			verdict := judgement(s, real, listen, in.Health)
+			out[i].health, out[i].share = cmp.Or(verdict.Status, healthcheck.Unknown), verdict.Share
+			out[i].risen = in.Risen[targetID(s, real, listen)]
+		}
+	}
+	return out
+}
+
+// BelowQuorum says, by the names of the services, which have lost their quorum at
+// one listener at least. Services that nothing is decided of are not among them.
+func BelowQuorum(c *config.Config, pools map[ipvsctl.ServiceKey]Pool) map[string]bool {
+	below := make(map[string]bool)
+	for _, s := range c.Services {
+		for _, listen := range s.Listen {
+			if pools[serviceKey(s, listen)].Below() {
+				below[s.Name] = true
+			}
+		}
+	}
+	return below
 }
 
 // judgement is what is believed of a checked real server.

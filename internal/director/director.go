@@ -21,8 +21,8 @@ import (
 	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
-
 	"github.com/haldir-lb/haldir/internal/statefile"
+	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
 // Options is what a director needs.
@@ -67,8 +67,11 @@ type Director struct {
 
 	roles    map[string]Role
 	health   map[string]healthcheck.Verdict
-	targets  map[string]bool // that are checked
-	carrier  map[string]bool // by interface; absent is unknown
+	risen    map[string]time.Time // by target: when it came up under our eyes
+	targets  map[string]bool      // that are checked
+	pools    map[ipvsctl.ServiceKey]Pool
+	again    <-chan time.Time // the next step of a pool; nil is none
+	carrier  map[string]bool  // by interface; absent is unknown
 	children process.Children
 
 	generation  uint64
@@ -96,6 +99,7 @@ func New(o Options) *Director {
 		reloads:  make(chan struct{}, 1),
 		roles:    make(map[string]Role),
 		health:   make(map[string]healthcheck.Verdict),
+		risen:    make(map[string]time.Time),
 		carrier:  make(map[string]bool),
 		requests: make(map[uint64]chan speaker.State),
 		commands: make(chan func()),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -63,6 +64,8 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 			d.tellPeers(time.Now())
 		case datagram := <-d.peers.heard:
 			d.peers.book.Hear(time.Now(), datagram)
+		case <-d.again:
+			d.update()
 		case c := <-d.heardClaims:
 			d.claimed(c)
 		case <-bound:
@@ -253,6 +256,9 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	}
 	before := d.health[v.ID]
 	d.health[v.ID] = v
+	if v.Status == healthcheck.Up && before.Status != v.Status {
+		d.risen[v.ID] = v.Since
+	}
 	if before.Status == v.Status {
 		if before.Share != v.Share {
 			d.update()
@@ -261,6 +267,19 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	}
 	d.Log.Info("health", "target", v.ID, "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
 	d.update()
+}
+
+// reportPools logs which pools are doing otherwise than before.
+func (d *Director) reportPools(c *config.Config, pools map[ipvsctl.ServiceKey]Pool) {
+	for _, s := range c.Services {
+		for _, listen := range s.Listen {
+			key := serviceKey(s, listen)
+			if before, now := d.pools[key], pools[key]; before.State != now.State {
+				d.Log.Info("pool", "service", s.Name, "listen", listen, "from", before.State, "to", now.State,
+					"up", hundredths(now.Up), "of", hundredths(now.All), "quorum", s.Pool.Quorum)
+			}
+		}
+	}
 }
 
 // update computes the desired state and hands it to the applier.
@@ -277,8 +296,15 @@ func (d *Director) update() uint64 {
 			configured[serviceKey(s, listen)] = true
 		}
 	}
+	now := time.Now()
+	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Now: now})
+	d.reportPools(effective, desired.Pools)
+	d.pools, d.again = desired.Pools, nil
+	if !desired.Next.IsZero() {
+		d.again = time.After(desired.Next.Sub(now))
+	}
 	d.applier.set(work{
-		desired:    Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health}),
+		desired:    desired,
 		configured: configured,
 		generation: d.generation,
 	})

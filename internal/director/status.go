@@ -44,6 +44,7 @@ type view struct {
 	applied  Applied
 	claims   map[netip.Addr]claim
 	peers    []peer.Peer
+	pools    map[ipvsctl.ServiceKey]Pool
 
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
@@ -64,6 +65,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	var id uint64
 	err := d.do(ctx, func() {
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
+		v.pools = d.pools // never changed, only replaced
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
 		v.peers = d.peers.book.Peers(time.Now())
 		if d.lastReload != nil {
@@ -217,11 +219,28 @@ func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceS
 			out.Error = f.Error()
 		}
 	}
-	for _, real := range s.Real {
-		out.Real = append(out.Real, v.real(s, real, listen, live))
+	pool := v.pools[serviceKey(s, listen)]
+	out.Pool = control.PoolStatus{
+		State: string(cmp.Or(pool.State, PoolUndecided)), Quorum: s.Pool.Quorum, Up: hundredths(pool.Up), All: hundredths(pool.All),
+	}
+	for i, real := range s.Real {
+		r := v.real(s, real, listen, live)
+		if i < len(pool.Seats) {
+			r.Rising = pool.Seats[i].Full
+		}
+		out.Real = append(out.Real, r)
+	}
+	if sorry := s.Pool.Sorry; sorry != nil {
+		unchecked := s
+		unchecked.Check = nil
+		r := v.real(unchecked, *sorry, listen, live)
+		out.Sorry = &r
 	}
 	return out
 }
+
+// hundredths is a sum of weights as a person reads it.
+func hundredths(n uint64) float64 { return float64(n) / 100 }
 
 func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, live ipvsctl.LiveService) control.RealStatus {
 	key := destKey(real, listen)
@@ -305,6 +324,7 @@ func (v *view) problems(s *control.Status) []string {
 				say("%s: nothing new is known of real server %s", what, real.Address)
 			}
 		}
+		poolProblem(say, what, service)
 		if able == 0 {
 			say("%s has no real server", what)
 		}
@@ -320,6 +340,19 @@ func (v *view) problems(s *control.Status) []string {
 		say("addresses: %v", v.applied.AddressErr)
 	}
 	return out
+}
+
+func poolProblem(say func(string, ...any), what string, s control.ServiceStatus) {
+	pool := s.Pool
+	weights := fmt.Sprintf("weight %v of %v is up", pool.Up, pool.All)
+	switch PoolState(pool.State) {
+	case PoolBelow:
+		say("%s is below its quorum: %s, %d is needed", what, weights, pool.Quorum)
+	case PoolSorry:
+		say("%s is below its quorum: %s, %d is needed; the sorry server %s takes its connections", what, weights, pool.Quorum, s.Sorry.Address)
+	case PoolPanic:
+		say("%s: %s: too little to believe the checks, so nobody is taken out", what, weights)
+	}
 }
 
 func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) {
