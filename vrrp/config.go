@@ -33,6 +33,9 @@ type RouterConfig struct {
 	Interval time.Duration `json:"interval"`
 	// Preempt is Preempt_Mode: take over from a master of lower priority.
 	Preempt bool `json:"preempt"`
+	// Ineligible, where it is not empty, says why the router must not be master. It
+	// then hands over if it is, and takes no part until this is empty again.
+	Ineligible Reason `json:"ineligible,omitempty"`
 	// PreemptDelay is how long a master of lower priority is left alone, counted
 	// from its first advert. 0: not at all. Without Preempt it has no meaning.
 	PreemptDelay time.Duration `json:"preempt_delay"`
@@ -151,7 +154,7 @@ func (c *RouterConfig) advertised() []netip.Addr {
 // equal reports whether both describe the same router in the same way.
 func (c *RouterConfig) equal(d *RouterConfig) bool {
 	return c.sameRouter(d) && c.Priority == d.Priority && c.Interval == d.Interval &&
-		c.Preempt == d.Preempt && c.PreemptDelay == d.PreemptDelay && slices.Equal(c.Addresses, d.Addresses) &&
+		c.Ineligible == d.Ineligible && c.Preempt == d.Preempt && c.PreemptDelay == d.PreemptDelay && slices.Equal(c.Addresses, d.Addresses) &&
 		slices.Equal(c.Peers, d.Peers) && c.MinTTL == d.MinTTL && c.sameForm(d)
 }
 

@@ -15,6 +15,9 @@ const (
 	EventPacket
 	// EventStop ends taking part, handing over first if master.
 	EventStop
+	// EventHandover has a master give its role away and stay as backup. Without a
+	// successor it stays master.
+	EventHandover
 	// EventFault ends taking part at once: the link cannot carry adverts.
 	EventFault
 	// EventConfigure changes parameters of the running router.

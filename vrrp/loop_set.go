@@ -66,6 +66,10 @@ func (l *loop) reconcile(now time.Time) {
 				l.warn(cfg)
 				l.step(now, r, Event{Kind: EventConfigure, Config: cfg})
 			}
+			// Whoever is in Init on a link that is fit was not eligible before.
+			if r.state() == Init && r.link.usable && r.machine != nil && r.cfg.Ineligible == "" {
+				l.start(now, r, ReasonEligible)
+			}
 		}
 	}
 	for i := range l.desired {

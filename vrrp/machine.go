@@ -28,6 +28,8 @@ const rivalSpacing = time.Second
 //	 │                        Fault                          │ Leaving │
 //	 └───────────────────────────────────────────────────────└─────────┘
 //	               successor heard, bound passed, Fault
+//
+// A hand-over on request ends in Backup instead, or in Master if nobody took over.
 type Machine struct {
 	cfg    RouterConfig
 	source netip.Addr
@@ -44,6 +46,8 @@ type Machine struct {
 	overslept      bool          // Backup: listening once more after a late timer
 	preemptAt      time.Time     // Backup: end of the preempt delay; zero: not running
 	successor      bool          // Leaving: heard, lingering
+	stays          bool          // Leaving: as backup, or as master without a successor
+	ceded          bool          // Backup: of its own will, so it does not preempt
 	rivalAt        time.Time     // Master: last report of a second master
 
 	advert, resign []Outgoing
@@ -66,6 +70,10 @@ func (m *Machine) State() (State, time.Time, Reason) { return m.state, m.since, 
 // the advertisement interval that goes with it.
 func (m *Machine) Master() (netip.Addr, time.Duration) { return m.master, m.masterInterval }
 
+// Ceded reports whether the router gives its role away on request, or has done so
+// and was not master since.
+func (m *Machine) Ceded() bool { return m.ceded || m.state == Leaving && m.stays }
+
 // Deadline returns when Advance wants to be called next, and false for never.
 func (m *Machine) Deadline() (time.Time, bool) { return m.deadline, !m.deadline.IsZero() }
 
@@ -86,6 +94,9 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.receive(now, ev.From, ev.Packet)
 	case EventStop:
 		m.stop(now, ev.Reason)
+	case EventHandover:
+		m.yieldIfStalled(now)
+		m.handOver(now)
 	case EventFault:
 		if m.state != Init {
 			m.enterInit(now, ev.Reason)
@@ -126,6 +137,10 @@ func (m *Machine) Advance(now time.Time) []Action {
 // start is Startup (RFC 9568, section 6.4.1).
 func (m *Machine) start(now time.Time, reason Reason) {
 	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	if m.cfg.Ineligible != "" {
+		m.enterInit(now, m.cfg.Ineligible)
+		return
+	}
 	// "If the Priority = 255, i.e., the router owns the IPvX address associated
 	// with the Virtual Router: Send an ADVERTISEMENT; ... Transition to the
 	// {Active} state."
@@ -145,7 +160,10 @@ func (m *Machine) resume(now time.Time, r *Resume) {
 			m.since = r.Since
 		}
 	}
+	m.ceded = r.Ceded
 	switch {
+	case r.State == Master && r.Silent > 0 && r.Silent < m.cfg.Patience() && m.cfg.Ineligible != "":
+		m.enterLeaving(now, m.cfg.Ineligible)
 	case r.State == Master && r.Silent > 0 && r.Silent < m.cfg.Patience():
 		m.enterMaster(now, ReasonResumed)
 		entered()
@@ -153,8 +171,9 @@ func (m *Machine) resume(now time.Time, r *Resume) {
 		m.start(now, ReasonStalled)
 	case r.State == Leaving:
 		m.enterLeaving(now, ReasonResumed)
+		m.stays = r.Ceded && m.cfg.Ineligible == ""
 		entered()
-	case r.State == Backup && r.Master.IsValid() && r.MasterInterval > 0:
+	case r.State == Backup && m.cfg.Ineligible == "" && r.Master.IsValid() && r.MasterInterval > 0:
 		m.master, m.masterInterval = r.Master, r.MasterInterval
 		if m.cfg.version() == 2 {
 			m.masterInterval = m.cfg.Interval // no other is accepted
@@ -186,6 +205,8 @@ func (m *Machine) stop(now time.Time, reason Reason) {
 		m.enterInit(now, reason)
 	case Master:
 		m.enterLeaving(now, reason)
+	case Leaving:
+		m.stays = false
 	}
 }
 
@@ -195,6 +216,10 @@ func (m *Machine) configure(now time.Time, cfg *RouterConfig) {
 	m.cfg = *cfg
 	if !old.sameAdvert(cfg) {
 		m.encode()
+	}
+	if cfg.Ineligible != "" {
+		m.stop(now, cfg.Ineligible)
+		return
 	}
 	switch m.state {
 	case Backup:
@@ -260,7 +285,7 @@ func (m *Machine) enter(now time.Time, to State, reason Reason) {
 func (m *Machine) report(now time.Time, from State, reason Reason, master netip.Addr) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, Transition: Transition{
 		Router: m.cfg.Name, From: from, To: m.state, Reason: reason, At: now,
-		Master: master, MasterInterval: m.masterInterval,
+		Master: master, MasterInterval: m.masterInterval, Ceded: m.Ceded(),
 	}})
 }
 

@@ -44,8 +44,13 @@ func (m *Machine) receiveAsBackup(now time.Time, from netip.Addr, p *Packet) {
 }
 
 // preempts reports whether a master of lower priority is to be replaced now. The
-// owner does so whatever Preempt_Mode says (section 6.1).
+// owner does so whatever Preempt_Mode says (section 6.1). Who handed over on
+// request does not until it was master again: the operator would get back at once
+// what was just given away.
 func (m *Machine) preempts(now time.Time) bool {
+	if m.ceded {
+		return false
+	}
 	if m.cfg.Priority == OwnerPriority {
 		return true
 	}

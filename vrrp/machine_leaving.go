@@ -10,10 +10,19 @@ func (m *Machine) enterLeaving(now time.Time, reason Reason) {
 	// "Cancel the Adver_Timer; Send an ADVERTISEMENT with Priority = 0"
 	// (RFC 9568, section 6.4.3)
 	m.send(now, m.resign)
-	m.successor = false
+	m.successor, m.stays = false, false
 	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
 	m.deadline = now.Add(HandoverBound(m.cfg.Interval))
 	m.enter(now, Leaving, reason)
+}
+
+// handOver resigns as a stop does, but stays. There is no other way to find out
+// whether somebody takes over: backups are silent.
+func (m *Machine) handOver(now time.Time) {
+	if m.state == Master {
+		m.enterLeaving(now, ReasonHandover)
+		m.stays = true
+	}
 }
 
 // receiveAsLeaving notes the successor's first advert.
@@ -37,5 +46,13 @@ func (m *Machine) left(now time.Time) {
 	if m.successor {
 		reason = ReasonSuccessor
 	}
-	m.enterInit(now, reason)
+	switch {
+	case !m.stays:
+		m.enterInit(now, reason)
+	case m.successor:
+		m.ceded = true
+		m.enterBackup(now, reason)
+	default:
+		m.enterMaster(now, reason)
+	}
 }

@@ -9,7 +9,7 @@ import (
 // wire before anybody acts on the takeover.
 func (m *Machine) enterMaster(now time.Time, reason Reason) {
 	m.master, m.masterInterval = m.source, m.cfg.Interval
-	m.rivalAt = time.Time{}
+	m.rivalAt, m.ceded = time.Time{}, false
 	m.advertise(now)
 	m.enter(now, Master, reason)
 }

@@ -15,6 +15,9 @@ const (
 	ReasonStalled         Reason = "own silence outlasted the peer's patience" // listening before speaking
 	ReasonShutdown        Reason = "shutdown"
 	ReasonRemoved         Reason = "removed from the configuration"
+	ReasonHandover        Reason = "handed over on request"
+	ReasonEligible        Reason = "eligible again"        // RouterConfig.Ineligible is no longer set
+	ReasonMaintenance     Reason = "maintenance"           // RouterConfig.Ineligible, by an operator
 	ReasonSuccessor       Reason = "successor heard"       // end of Leaving
 	ReasonHandoverTimeout Reason = "no successor heard"    // end of Leaving, bound passed
 	ReasonLinkDown        Reason = "link down"             // no carrier, or the interface is gone

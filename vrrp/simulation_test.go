@@ -54,6 +54,7 @@ func newSimulation() *simulation {
 //	node NAME priority=N [interval=D] [preempt=no] [delay=D]   add a node that is not running
 //	start NAME            Startup
 //	stop NAME             planned stop
+//	handover NAME         give the role away on request
 //	crash NAME            gone without a word
 //	resume NAME           restart with what the node knew when it crashed
 //	stall NAME D          not scheduled for that long; what it receives waits
@@ -100,6 +101,8 @@ func (s *simulation) command(words []string) error {
 		s.step(n, ev)
 	case "stop":
 		s.step(n, Event{Kind: EventStop, Reason: ReasonShutdown})
+	case "handover":
+		s.step(n, Event{Kind: EventHandover})
 	case "down":
 		s.step(n, Event{Kind: EventFault, Reason: ReasonLinkDown})
 	case "up":
@@ -107,6 +110,7 @@ func (s *simulation) command(words []string) error {
 	case "crash":
 		n.known.State, n.known.Since, _ = n.m.State()
 		n.known.Master, n.known.MasterInterval = n.m.Master()
+		n.known.Ceded = n.m.Ceded()
 		n.m = nil
 		s.say(n.name + " crashes")
 	case "stall":
@@ -145,6 +149,8 @@ func (n *simNode) set(options []string) error {
 			var p uint64
 			p, err = strconv.ParseUint(value, 10, 8)
 			n.cfg.Priority = uint8(p)
+		case "ineligible":
+			n.cfg.Ineligible = Reason(value)
 		case "interval":
 			n.cfg.Interval, err = time.ParseDuration(value)
 		case "delay":

@@ -90,6 +90,21 @@ func (s *Speaker) Link(ifname string, up bool) {
 	s.post(func(now time.Time, l *loop) { l.carrier(now, ifname, up) })
 }
 
+// Handover has those of the named routers that are master give their role away:
+// each resigns with priority 0, stays in Leaving until a successor is heard, and
+// is a backup then that does not preempt. One without a successor is master again
+// after a bound. It returns at once; the transitions tell how it went.
+func (s *Speaker) Handover(routers []string) {
+	routers = slices.Clone(routers)
+	s.post(func(now time.Time, l *loop) {
+		for _, name := range routers {
+			if r := l.routers[name]; r != nil && !r.removing {
+				l.step(now, r, Event{Kind: EventHandover})
+			}
+		}
+	})
+}
+
 // Shutdown hands over for good: each master resigns with priority 0, stays in
 // Leaving until a successor is heard or a bound passes, and ends in Init. It
 // returns when all routers are there, or with the error of ctx; the hand-over

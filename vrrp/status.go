@@ -17,6 +17,9 @@ type Transition struct {
 	// the own one in state Master, the rival's one with ReasonRival.
 	Master         netip.Addr    `json:"master"`
 	MasterInterval time.Duration `json:"master_interval"` // of that master; the own one if none is known
+	// Ceded is set in a hand-over on request, and after it until the router is
+	// master again: it does not preempt.
+	Ceded bool `json:"ceded,omitempty"`
 }
 
 // Resume is what an earlier process knew of a router, so that the next one can
@@ -26,6 +29,7 @@ type Resume struct {
 	Since          time.Time     `json:"since"`           // when that state was entered
 	Master         netip.Addr    `json:"master"`          // zero if none was known
 	MasterInterval time.Duration `json:"master_interval"` // 0 if none was known
+	Ceded          bool          `json:"ceded,omitempty"` // see Transition
 	// Silent is how long this node may have sent nothing; 0 is unknown.
 	Silent time.Duration `json:"silent"`
 }
@@ -48,6 +52,7 @@ type RouterStatus struct {
 	Reason       Reason     `json:"reason"` // of the last transition; empty before the first
 	Source       netip.Addr `json:"source"` // own primary address; zero if there is none
 	Master       netip.Addr `json:"master"` // zero if none is known
+	Ceded        bool       `json:"ceded"`  // see Transition
 	Heard        *Heard     `json:"heard"`  // nil if no other router was heard yet
 	Sent         uint64     `json:"sent"`
 	// Received counts the valid adverts of other routers.
