@@ -15,6 +15,7 @@ type Link struct {
 	NoARP    bool
 	MAC      net.HardwareAddr
 	MTU      int    // bytes
+	Master   int    // index of the bridge, bond or VRF that it belongs to, 0 if none
 	Type     string // as `ip -d link` names it: "device", "veth", "bridge", "ipip"...
 }
 

@@ -60,6 +60,7 @@ func linkOf(l netlink.Link) Link {
 		NoARP:    attrs.RawFlags&unix.IFF_NOARP != 0,
 		MAC:      attrs.HardwareAddr,
 		MTU:      attrs.MTU,
+		Master:   attrs.MasterIndex,
 		Type:     l.Type(),
 	}
 }

@@ -16,8 +16,8 @@ var layers = [][]string{
 	{"internal/testenv", "internal/script", "internal/statefile", "internal/peer"},
 	domain,
 	{"internal/config", "internal/process"},
-	{"internal/speaker", "internal/checker", "internal/control", "realserver"},
-	{"internal/director"},
+	{"internal/speaker", "internal/checker", "internal/control", "internal/facts", "realserver"},
+	{"internal/director", "internal/doctor"},
 	{"lab"},
 	{"cmd"},
 }
@@ -115,7 +115,7 @@ func TestSystemCallsAreMadeByNamedPackagesOnly(t *testing.T) {
 	}
 	allowed := []string{
 		"vrrp/vrrpsock", "arp", "ipvsctl/ipvsnl", "internal/netif", "internal/process", "internal/testenv",
-		"internal/script", "healthcheck", "internal/control", "lab", "cmd",
+		"internal/script", "internal/facts", "healthcheck", "internal/control", "lab", "cmd",
 	}
 	for _, f := range tree(t) {
 		if f.test || under(f.dir, allowed...) {
