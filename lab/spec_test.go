@@ -129,7 +129,7 @@ func TestGeneratedConfigurationsAreLegal(t *testing.T) {
 				return
 			}
 			for i, s := range cfg.Services {
-				if s.Forward != forward || s.Protocol != spec.Services[i].Protocol || len(s.Real) != 2 || s.Check == nil {
+				if s.Forward != forward || s.Protocol != spec.Services[i].Protocol || len(s.Real) != 2 || len(s.Checks) == 0 {
 					t.Errorf("service = %+v", s)
 				}
 				mapped := s.Real[0].Port != 0 && s.Real[0].Port != s.Listen[0].Port()

@@ -83,12 +83,14 @@ type (
 		OnFailure   string          `toml:"on_failure"`
 		SlowStart   string          `toml:"slow_start"`
 		Panic       string          `toml:"panic"`
-		Check       map[string]any  `toml:"check,omitempty"`
+		Check       any             `toml:"check,omitempty"`
+		HealthyWhen string          `toml:"healthy_when,omitempty"`
 		Real        []canonicalReal `toml:"real"`
 	}
 	canonicalReal struct {
 		Address string `toml:"address"`
 		Weight  int64  `toml:"weight"`
+		Check   any    `toml:"check,omitempty"`
 	}
 )
 
@@ -147,19 +149,12 @@ func canonicalServiceOf(s Service) canonicalService {
 	if s.Pool.Sorry != nil {
 		c.Sorry = s.Pool.Sorry.String()
 	}
-	if s.Check != nil {
-		c.Check = canonicalOptions(s.Check.Options)
-		c.Check["type"] = s.Check.Type
-		c.Check["every"] = plain(s.Check.Every)
-		c.Check["timeout"] = plain(s.Check.Timeout)
-		c.Check["rise"] = s.Check.Rise
-		c.Check["fall"] = s.Check.Fall
-		if s.Check.Port != 0 {
-			c.Check["port"] = int(s.Check.Port)
-		}
+	c.Check = canonicalChecks(s.Checks)
+	if s.HealthyWhen != defaultHealthyWhen {
+		c.HealthyWhen = s.HealthyWhen
 	}
 	for _, r := range s.Real {
-		c.Real = append(c.Real, canonicalReal{Address: r.String(), Weight: int64(r.Weight)})
+		c.Real = append(c.Real, canonicalReal{Address: r.String(), Weight: int64(r.Weight), Check: canonicalChecks(r.Checks)})
 	}
 	slices.SortFunc(c.Real, func(a, b canonicalReal) int { return strings.Compare(a.Address, b.Address) })
 	return c

@@ -8,14 +8,11 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/haldir-lb/haldir/healthcheck"
 )
 
 // Config is one validated configuration. It is never changed after Load.
@@ -133,7 +130,10 @@ type Service struct {
 	Forward     string
 	Persistence time.Duration // whole seconds, 0 is off
 	Pool        Pool
-	Check       *Check // nil: the real servers are not checked
+	Checks      []Check // of real servers without their own; none: they are not checked
+	// HealthyWhen says which of several checks a real server has to pass: "all" or
+	// "any".
+	HealthyWhen string
 	Real        []Real // at least one
 }
 
@@ -164,6 +164,8 @@ type Real struct {
 	Address netip.Addr
 	Port    uint16 // 0 is the listener's; other values only with NAT
 	Weight  uint32 // 0..65535, 0 takes no new connections
+	// Checks are its own instead of the service's; none: the service's.
+	Checks []Check
 }
 
 // String returns the address, with its port where it has one.
@@ -172,30 +174,6 @@ func (r Real) String() string {
 		return r.Address.String()
 	}
 	return netip.AddrPortFrom(r.Address, r.Port).String()
-}
-
-// Check says how the real servers of a service are judged.
-type Check struct {
-	Type    string              // one of healthcheck.Types
-	Port    uint16              // 0 is the real server's
-	Every   time.Duration       // between two checks of one real server, 100ms..1h
-	Timeout time.Duration       // of one check, 10ms..Every
-	Rise    int                 // consecutive successes that bring it back, 1..100
-	Fall    int                 // consecutive failures that take it out, 1..100
-	Options healthcheck.Options // what the type has of its own, with defaults written out
-}
-
-// String describes c on one line.
-func (c Check) String() string {
-	text := c.Type
-	if c.Port != 0 {
-		text += fmt.Sprintf(" at port %d", c.Port)
-	}
-	text += fmt.Sprintf(" every %s, timeout %s, rise %d, fall %d", plain(c.Every), plain(c.Timeout), c.Rise, c.Fall)
-	if c.Options != "" {
-		text += ", options " + string(c.Options)
-	}
-	return text
 }
 
 // API says where the control socket is.

@@ -18,12 +18,17 @@ func TestDocumentedChecks(t *testing.T) {
 	var types []string
 	for _, m := range regexp.MustCompile("(?s)```toml\n\\[service.check\\]\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		c := load(t, write(t, "example.toml", strings.Replace(withCheck("", m[1]), "type = \"\"\n", "", 1)), testHost())
-		types = append(types, c.Services[0].Check.Type)
+		types = append(types, c.Services[0].Checks[0].Type)
 	}
 	for _, kind := range checkTypes() {
 		if !slices.Contains(types, kind) {
 			t.Errorf("there is no example of type %s", kind)
 		}
+	}
+	for _, m := range regexp.MustCompile("(?s)```toml\n(\\[\\[service\\]\\]\n.*?)```").FindAllStringSubmatch(string(text), -1) {
+		before, _, _ := strings.Cut(withCheck("", ""), "[[service]]")
+		c := load(t, write(t, "example.toml", before+m[1]), testHost())
+		types = append(types, c.Services[0].Name)
 	}
 	if n := strings.Count(string(text), "```toml"); n != len(types) {
 		t.Errorf("%d of %d examples were tested", len(types), n)

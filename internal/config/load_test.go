@@ -90,35 +90,36 @@ func TestLoadValues(t *testing.T) {
 		Services: []Service{
 			{
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
-				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
+				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
-				Check:  &Check{Type: "tcp", Port: 8080, Every: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1},
-				Real:   []Real{{netip.MustParseAddr("192.0.2.12"), 0, 65535}, {netip.MustParseAddr("192.0.2.11"), 0, 0}},
+				Checks: []Check{Check{Type: "tcp", Port: 8080, Every: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1}},
+				Real:   []Real{{Address: netip.MustParseAddr("192.0.2.12"), Port: 0, Weight: 65535}, {Address: netip.MustParseAddr("192.0.2.11"), Port: 0, Weight: 0}},
 			},
 			{
 				Name: "dns", VRRP: "edge", Protocol: "udp", Scheduler: "wlc", Forward: "tun",
+				HealthyWhen: "all",
 				Pool: Pool{
-					Quorum: 2, Hysteresis: 1, Sorry: &Real{netip.MustParseAddr("198.51.100.9"), 0, 1}, OnFailure: "quiesce",
+					Quorum: 2, Hysteresis: 1, Sorry: &Real{Address: netip.MustParseAddr("198.51.100.9"), Weight: 1}, OnFailure: "quiesce",
 					SlowStart: 30 * time.Second, Panic: 50,
 				},
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
-				Real:   []Real{{netip.MustParseAddr("198.51.100.1"), 0, 1}, {netip.MustParseAddr("198.51.100.2"), 0, 3}},
+				Real:   []Real{{Address: netip.MustParseAddr("198.51.100.1"), Port: 0, Weight: 1}, {Address: netip.MustParseAddr("198.51.100.2"), Port: 0, Weight: 3}},
 			},
 			{
 				Name: "dns-tcp", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "nat",
-				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
+				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
-				Check:  &Check{Type: "tcp", Every: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3},
+				Checks: []Check{Check{Type: "tcp", Every: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3}},
 				Real: []Real{
-					{netip.MustParseAddr("10.1.0.11"), 5353, 1}, {netip.MustParseAddr("10.1.0.11"), 5354, 1},
-					{netip.MustParseAddr("10.1.0.2"), 0, 1},
+					{Address: netip.MustParseAddr("10.1.0.11"), Port: 5353, Weight: 1}, {Address: netip.MustParseAddr("10.1.0.11"), Port: 5354, Weight: 1},
+					{Address: netip.MustParseAddr("10.1.0.2"), Port: 0, Weight: 1},
 				},
 			},
 			{
 				Name: "sig", VRRP: "inside", Protocol: "sctp", Scheduler: "wlc", Forward: "nat",
-				Pool:   Pool{Quorum: 1, OnFailure: "remove"},
+				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("10.1.0.1:2905")},
-				Real:   []Real{{netip.MustParseAddr("10.1.0.13"), 0, 1}},
+				Real:   []Real{{Address: netip.MustParseAddr("10.1.0.13"), Port: 0, Weight: 1}},
 			},
 		},
 		API:   API{Socket: "/run/haldir/other.sock"},
@@ -179,7 +180,7 @@ func TestFolderErrors(t *testing.T) {
 		`conf.d/a.toml:7:13: vrrp "edge" router_id = 51: another [[vrrp]] block uses this router_id on the same interface, at haldir.toml:5 (legal: one router_id for each block on an interface)`,
 		`conf.d/a.toml:8:14: vrrp "edge" addresses[0] = "192.0.2.100/24": 192.0.2.100 is held already, at haldir.toml:6`,
 		`conf.d/b.toml:1:6: not TOML: expected '.' or ']' to end table name, but got '\n' instead`,
-		`conf.d/c.toml:4:35: service "web" real[0].port: unknown key here (legal: address, weight; port is a key of [service.check])`,
+		`conf.d/c.toml:4:35: service "web" real[0].port: unknown key here (legal: address, weight, check; port is a key of [service.check])`,
 	}, "\n")
 	if err == nil {
 		t.Fatal("no error")

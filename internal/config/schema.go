@@ -18,9 +18,9 @@ func sections() []section {
 		{"[node]", []string{"name"}, nil},
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
-		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic"}, []string{"check", "real"}},
+		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "healthy_when"}, []string{"check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
-		{"[[service.real]]", []string{"address", "weight"}, nil},
+		{"[[service.real]]", []string{"address", "weight"}, []string{"check"}},
 		{"[api]", []string{"socket"}, nil},
 	}
 }
@@ -40,21 +40,22 @@ func homeOf(key string) string {
 
 // Defaults, where a key is absent.
 const (
-	defaultPriority  = 100 // RFC 9568, section 5.2.4
-	defaultVersion   = 3
-	defaultChecksum  = "rfc5798" // what keepalived and FRR accept
-	defaultInterval  = time.Second
-	defaultProtocol  = "tcp"
-	defaultScheduler = "wlc"
-	defaultForward   = "dr"
-	defaultWeight    = 1
-	defaultCheckType = "tcp"
-	defaultEvery     = 2 * time.Second
-	defaultTimeout   = time.Second
-	defaultRise      = 2
-	defaultFall      = 3
-	defaultQuorum    = 1
-	defaultOnFailure = "remove"
+	defaultPriority    = 100 // RFC 9568, section 5.2.4
+	defaultVersion     = 3
+	defaultChecksum    = "rfc5798" // what keepalived and FRR accept
+	defaultInterval    = time.Second
+	defaultProtocol    = "tcp"
+	defaultScheduler   = "wlc"
+	defaultForward     = "dr"
+	defaultWeight      = 1
+	defaultCheckType   = "tcp"
+	defaultHealthyWhen = "all"
+	defaultEvery       = 2 * time.Second
+	defaultTimeout     = time.Second
+	defaultRise        = 2
+	defaultFall        = 3
+	defaultQuorum      = 1
+	defaultOnFailure   = "remove"
 )
 
 func defaultGARP() GARP {
@@ -64,9 +65,10 @@ func defaultGARP() GARP {
 // checksums are the forms of version 3: with and without the pseudo-header.
 func checksums() []string { return []string{"rfc5798", "rfc9568"} }
 
-func protocols() []string { return []string{"tcp", "udp", "sctp"} }
-func failures() []string  { return []string{"remove", "quiesce"} }
-func forwards() []string  { return []string{"dr", "tun", "nat"} }
+func protocols() []string   { return []string{"tcp", "udp", "sctp"} }
+func failures() []string    { return []string{"remove", "quiesce"} }
+func healthyWhen() []string { return []string{"all", "any"} }
+func forwards() []string    { return []string{"dr", "tun", "nat"} }
 
 // schedulers are all that the kernel has, by its own names.
 func schedulers() []string {

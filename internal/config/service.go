@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-
-	"github.com/haldir-lb/haldir/healthcheck"
 )
 
 // serviceBlock is one [[service]] as it is read: the result and where its parts stand.
@@ -53,8 +51,9 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 		}
 	}
 	pool := l.decodePool(t, b)
-	check := l.decodeCheck(t)
-	l.decodeReals(t, b)
+	checks, alone := l.decodeChecks(t, nil, false)
+	healthy := t.choice("healthy_when", healthyWhen())
+	l.decodeReals(t, b, alone)
 	t.finish()
 
 	b.Service = Service{
@@ -64,7 +63,8 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 		Forward:     b.forward.or(defaultForward),
 		Persistence: persistence.or(0),
 		Pool:        pool,
-		Check:       check,
+		Checks:      checks,
+		HealthyWhen: healthy.or(defaultHealthyWhen),
 	}
 	for _, f := range b.listen {
 		b.Service.Listen = append(b.Service.Listen, f.at)
@@ -72,50 +72,13 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 	return b
 }
 
-func (l *loader) decodeCheck(t *table) *Check {
-	c, present, ok := t.child("check")
-	if !ok || !present {
-		return nil
-	}
-	kind := c.choice("type", checkTypes())
-	own := kindOfCheck(kind.or(defaultCheckType))
-	var port field[int64]
-	if !own.portless {
-		port = c.number("port", 1, 65535)
-	}
-	every := c.duration("every", everySpan())
-	timeout := c.duration("timeout", timeoutSpan())
-	rise := c.number("rise", 1, 100)
-	fall := c.number("fall", 1, 100)
-	var options healthcheck.Options
-	if kind.sound() {
-		options = own.readOptions(c)
-		c.finish()
-	}
-	check := &Check{
-		Type:    kind.or(defaultCheckType),
-		Port:    uint16(port.or(0)),
-		Every:   every.or(defaultEvery),
-		Timeout: timeout.or(min(defaultTimeout, every.or(defaultEvery))),
-		Rise:    int(rise.or(defaultRise)),
-		Fall:    int(fall.or(defaultFall)),
-		Options: options,
-	}
-	if timeout.good && every.sound() && check.Timeout > check.Every {
-		c.found.add(timeout.place, problem{
-			message: fmt.Sprintf("longer than every = %q: the next check would begin before this one has ended", plain(check.Every)),
-			legal:   fmt.Sprintf("up to %q", plain(check.Every)),
-		})
-	}
-	return check
-}
-
-func (l *loader) decodeReals(t *table, b *serviceBlock) {
+func (l *loader) decodeReals(t *table, b *serviceBlock, check *table) {
 	reals, _ := t.children("real")
 	for _, rt := range reals {
 		rt.require("address")
 		address := rt.templated("address", realLegal)
 		weight := rt.number("weight", 0, 65535)
+		checks, _ := l.decodeChecks(rt, check, true)
 		rt.finish()
 		if !address.good {
 			continue
@@ -131,7 +94,7 @@ func (l *loader) decodeReals(t *table, b *serviceBlock) {
 		if !ok {
 			continue
 		}
-		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight))}})
+		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight)), Checks: checks}})
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -86,7 +87,10 @@ type problem struct {
 }
 
 func (f *findings) add(p place, what problem) {
-	f.errors = append(f.errors, diagnose(p, what))
+	// A table that others take from is read more than once.
+	if found := diagnose(p, what); !slices.Contains(f.errors, found) {
+		f.errors = append(f.errors, found)
+	}
 }
 
 func (f *findings) warn(p place, what problem) {

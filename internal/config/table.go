@@ -17,6 +17,8 @@ type table struct {
 	values map[string]any
 	known  []string
 	needed []string
+	// base has the keys that this table does not; nil is none.
+	base *table
 }
 
 // value is one value of a table or a list.
@@ -52,6 +54,9 @@ func (f field[T]) sound() bool { return f.good || !f.set }
 func (t *table) get(key string) (value, bool) {
 	t.known = append(t.known, key)
 	data, ok := t.values[key]
+	if !ok && t.base != nil {
+		return t.base.get(key)
+	}
 	if !ok {
 		return value{place: t.place, found: t.found, entry: t.entry}, false
 	}
@@ -92,7 +97,7 @@ func (t *table) finish() (unknown int, meant []string) {
 		t.found.add(p, what)
 	}
 	for _, key := range t.needed {
-		if _, ok := t.values[key]; ok || slices.Contains(meant, key) {
+		if t.has(key) || slices.Contains(meant, key) {
 			continue
 		}
 		p := t.place
@@ -100,6 +105,12 @@ func (t *table) finish() (unknown int, meant []string) {
 		t.found.add(p, problem{message: fmt.Sprintf("the key %q is missing", key)})
 	}
 	return unknown, meant
+}
+
+// has reports whether key is here or in the base.
+func (t *table) has(key string) bool {
+	_, ok := t.values[key]
+	return ok || t.base != nil && t.base.has(key)
 }
 
 // mismatch reports that v has another type than wanted.
@@ -186,6 +197,21 @@ func (t *table) children(key string) (tables []*table, ok bool) {
 		tables = append(tables, element.table(values))
 	}
 	return tables, true
+}
+
+// oneOrMore returns the table called key, or the tables where it is a list of them.
+func (t *table) oneOrMore(key string) []*table {
+	data, present := t.values[key]
+	switch data.(type) {
+	case []any, []map[string]any:
+		tables, _ := t.children(key)
+		return tables
+	}
+	c, _, ok := t.child(key)
+	if !present || !ok {
+		return nil
+	}
+	return []*table{c}
 }
 
 // header is the TOML path of v without the indices: service.real.

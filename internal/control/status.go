@@ -174,6 +174,8 @@ type RealStatus struct {
 	// Warning is set where the last check passed with something to look at, or
 	// could not be made; the reason says what.
 	Warning bool `json:"warning,omitempty"`
+	// Checks are the checks that the health is made of.
+	Checks []CheckStatus `json:"checks,omitempty"`
 	// Configured is the configured weight.
 	Configured uint32 `json:"configured_weight"`
 	// Weight is the weight in the kernel; absent if it is not there.

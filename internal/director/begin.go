@@ -127,20 +127,22 @@ func (d *Director) siblings(ctx context.Context) (takeover bool, resume map[stri
 // judged yet as up, so that a restart or a reload takes nobody out.
 func (d *Director) adoptPool(live ipvsctl.LiveTable) {
 	now := time.Now()
+	probes := NewProbes(d.config)
 	for _, s := range d.config.Services {
-		if s.Check == nil {
-			continue
-		}
 		for _, listen := range s.Listen {
 			service, ok := live.Find(serviceKey(s, listen))
 			if !ok {
 				continue
 			}
 			for _, real := range s.Real {
-				id := targetID(s, real, listen)
-				if d.health[id].Status == "" && hasDest(service, destKey(real, listen)) {
-					d.health[id] = healthcheck.Verdict{
-						ID: id, Status: healthcheck.Up, Known: true, Since: now, Detail: "was in the kernel's table",
+				if !hasDest(service, destKey(real, listen)) {
+					continue
+				}
+				for _, t := range probes.of(s, real, listen) {
+					if v, _ := believed(t, d.health); v.Status == "" {
+						d.health[t.ID] = healthcheck.Verdict{
+							ID: t.ID, Status: healthcheck.Up, Known: true, Since: now, Detail: "was in the kernel's table",
+						}
 					}
 				}
 			}
@@ -159,18 +161,16 @@ func hasDest(s ipvsctl.LiveService, key ipvsctl.DestKey) bool {
 
 // configureChecker tells the checker what to check, and what is known of it.
 func (d *Director) configureChecker() {
-	targets := Targets(d.effective())
-	known := make(map[string]healthcheck.Verdict, len(targets))
-	d.targets = make(map[string]bool, len(targets))
-	for _, t := range targets {
-		d.targets[t.ID] = true
-		if v, ok := d.health[t.ID]; ok {
+	d.probes = NewProbes(d.effective())
+	known := make(map[string]healthcheck.Verdict, len(d.probes.targets))
+	for _, t := range d.probes.targets {
+		if v, ok := believed(t, d.health); ok {
 			known[t.ID] = v
 		}
 	}
 	d.health = known
-	maps.DeleteFunc(d.risen, func(id string, _ time.Time) bool { return !d.targets[id] })
-	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: targets, Known: known})
+	maps.DeleteFunc(d.risen, func(id string, _ time.Time) bool { return !d.probes.has(id) })
+	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: d.probes.targets, Known: known})
 }
 
 // finish takes away what is ours after the hand-over.

@@ -102,5 +102,8 @@ func shown(v any) string {
 		}
 		v = value.Elem().Interface()
 	}
+	if value.Kind() == reflect.Slice && value.Len() == 0 {
+		return "none"
+	}
 	return fmt.Sprintf("%v", v)
 }

@@ -19,8 +19,8 @@ func TestChanges(t *testing.T) {
 		"service removed": {func(c *config.Config) { c.Services = nil }, []string{`service "web" removed`}},
 		"router added": {func(c *config.Config) { c.VRRP = append(c.VRRP, config.VRRP{Name: "inside"}) },
 			[]string{`virtual router "inside" added`}},
-		"check gone": {func(c *config.Config) { c.Services[0].Check = nil },
-			[]string{`service "web": Check: none, was tcp every 2s, timeout 1s, rise 2, fall 3`}},
+		"check gone": {func(c *config.Config) { c.Services[0].Checks = nil },
+			[]string{`service "web": Checks: none, was [tcp every 2s, timeout 1s, rise 2, fall 3]`}},
 		"server replaced": {func(c *config.Config) { c.Services[0].Real[1].Address = netip.MustParseAddr("192.0.2.13") },
 			[]string{`service "web": real server 192.0.2.13 added`, `service "web": real server 192.0.2.12 removed`}},
 	} {

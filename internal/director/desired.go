@@ -2,7 +2,6 @@ package director
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -48,6 +47,8 @@ type Inputs struct {
 	// Pools is what was decided before; the quorum of a pool goes on from it.
 	Pools map[ipvsctl.ServiceKey]Pool
 	Now   time.Time
+	// Probes are those of Config; nil: they are derived.
+	Probes *Probes
 }
 
 // Desired is what the host shall be like.
@@ -70,6 +71,9 @@ type Desired struct {
 
 // Compute derives the desired state. It is a pure function.
 func Compute(in Inputs) Desired {
+	if in.Probes == nil {
+		in.Probes = NewProbes(in.Config)
+	}
 	d := Desired{
 		Untouched: make(map[ipvsctl.ServiceKey]bool),
 		Announce:  make(map[arp.Target]arp.Schedule),
@@ -150,10 +154,16 @@ func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
 	out := make([]member, len(s.Real))
 	for i, real := range s.Real {
 		out[i] = member{weight: real.Weight, health: healthcheck.Up}
-		if s.Check != nil {
-			verdict := judgement(s, real, listen, in.Health)
-			out[i].health, out[i].share = cmp.Or(verdict.Status, healthcheck.Unknown), verdict.Share
-			out[i].risen = in.Risen[targetID(s, real, listen)]
+		targets := in.Probes.of(s, real, listen)
+		if len(targets) == 0 {
+			continue
+		}
+		verdict := judge(s, targets, in.Health)
+		out[i].health, out[i].share = cmp.Or(verdict.Status, healthcheck.Unknown), verdict.Share
+		for _, t := range targets {
+			if risen := in.Risen[t.ID]; risen.After(out[i].risen) {
+				out[i].risen = risen
+			}
 		}
 	}
 	return out
@@ -173,49 +183,9 @@ func BelowQuorum(c *config.Config, pools map[ipvsctl.ServiceKey]Pool) map[string
 	return below
 }
 
-// judgement is what is believed of a checked real server.
-func judgement(s config.Service, real config.Real, listen netip.AddrPort, health map[string]healthcheck.Verdict) healthcheck.Verdict {
-	return health[targetID(s, real, listen)]
-}
-
 var protocols = map[string]ipvsctl.Protocol{"tcp": ipvsctl.TCP, "udp": ipvsctl.UDP, "sctp": ipvsctl.SCTP}
 
 var forwards = map[string]ipvsctl.Forward{"dr": ipvsctl.DR, "tun": ipvsctl.TUN, "nat": ipvsctl.NAT}
-
-// targetID names the check of one real server. Listeners that are checked at
-// the same address and port share it.
-func targetID(s config.Service, real config.Real, listen netip.AddrPort) string {
-	return fmt.Sprintf("%s %s", s.Name, checkAddress(s, real, listen))
-}
-
-func checkAddress(s config.Service, real config.Real, listen netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(real.Address, cmp.Or(s.Check.Port, real.Port, listen.Port()))
-}
-
-// Targets derives what is to be checked.
-func Targets(cfg *config.Config) []healthcheck.Target {
-	var targets []healthcheck.Target
-	seen := make(map[string]bool)
-	for _, s := range cfg.Services {
-		if s.Check == nil {
-			continue
-		}
-		for _, listen := range s.Listen {
-			for _, real := range s.Real {
-				id := targetID(s, real, listen)
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
-				targets = append(targets, healthcheck.Target{
-					ID: id, Type: s.Check.Type, Options: s.Check.Options, Address: checkAddress(s, real, listen),
-					Every: s.Check.Every, Timeout: s.Check.Timeout, Rise: s.Check.Rise, Fall: s.Check.Fall,
-				})
-			}
-		}
-	}
-	return targets
-}
 
 // Routers derives the virtual routers of this node. One whose priority table
 // does not list the node has none.

@@ -33,7 +33,7 @@ func master() map[string]Role {
 }
 
 func TestMasterHasAddressesTableAndAnnouncements(t *testing.T) {
-	got := Compute(Inputs{Config: pairConfig("lvs1"), Roles: master(), Health: up("web 192.0.2.11:80", "web 192.0.2.12:80")})
+	got := Compute(Inputs{Config: pairConfig("lvs1"), Roles: master(), Health: up("tcp 192.0.2.11:80", "tcp 192.0.2.12:80")})
 	if want := []netif.Address{vip}; !reflect.DeepEqual(got.Addresses, want) {
 		t.Errorf("addresses %v, want %v", got.Addresses, want)
 	}
@@ -55,7 +55,7 @@ func TestMasterHasAddressesTableAndAnnouncements(t *testing.T) {
 
 func TestLeavingRouterKeepsEverythingButAnnouncements(t *testing.T) {
 	roles := map[string]Role{"edge": {State: vrrp.Leaving, Decided: true}}
-	got := Compute(Inputs{Config: pairConfig("lvs1"), Roles: roles, Health: up("web 192.0.2.11:80")})
+	got := Compute(Inputs{Config: pairConfig("lvs1"), Roles: roles, Health: up("tcp 192.0.2.11:80")})
 	if len(got.Addresses) != 1 || len(got.Table) != 1 || len(got.Announce) != 0 {
 		t.Errorf("%d addresses, %d services, %d announcements, want 1, 1, 0", len(got.Addresses), len(got.Table), len(got.Announce))
 	}
@@ -63,7 +63,7 @@ func TestLeavingRouterKeepsEverythingButAnnouncements(t *testing.T) {
 
 func TestBackupHasNothing(t *testing.T) {
 	roles := map[string]Role{"edge": {State: vrrp.Backup, Decided: true}}
-	got := Compute(Inputs{Config: pairConfig("lvs2"), Roles: roles, Health: up("web 192.0.2.11:80")})
+	got := Compute(Inputs{Config: pairConfig("lvs2"), Roles: roles, Health: up("tcp 192.0.2.11:80")})
 	if len(got.Addresses)+len(got.Table)+len(got.Announce)+len(got.Untouched) != 0 {
 		t.Errorf("a backup wants %+v, want nothing", got)
 	}
@@ -78,7 +78,7 @@ func TestUndecidedRoleLeavesServicesUntouched(t *testing.T) {
 
 func TestOnlyJudgedServersAreInThePool(t *testing.T) {
 	for status, in := range map[healthcheck.Status]bool{healthcheck.Up: true, healthcheck.Down: false, healthcheck.Unknown: false, "": false} {
-		health := map[string]healthcheck.Verdict{"web 192.0.2.11:80": {Status: status}}
+		health := map[string]healthcheck.Verdict{"tcp 192.0.2.11:80": {Status: status}}
 		got := Compute(Inputs{Config: pairConfig("lvs1"), Roles: master(), Health: health})
 		if present := len(got.Table[0].Dests) == 1; present != in {
 			t.Errorf("a server that is %q is in the pool: %v, want %v", status, present, in)
@@ -88,11 +88,11 @@ func TestOnlyJudgedServersAreInThePool(t *testing.T) {
 
 func TestUncheckedServersAreInThePool(t *testing.T) {
 	c := pairConfig("lvs1")
-	c.Services[0].Check = nil
+	c.Services[0].Checks = nil
 	if got := Compute(Inputs{Config: c, Roles: master()}); len(got.Table[0].Dests) != 2 {
 		t.Errorf("%d servers in the pool, want 2", len(got.Table[0].Dests))
 	}
-	if targets := Targets(c); len(targets) != 0 {
+	if targets := NewProbes(c).targets; len(targets) != 0 {
 		t.Errorf("targets %v, want none", targets)
 	}
 }
@@ -101,7 +101,7 @@ func TestNATMapsThePort(t *testing.T) {
 	c := pairConfig("lvs1")
 	c.Services[0].Forward = "nat"
 	c.Services[0].Real = []config.Real{{Address: netip.MustParseAddr("192.0.2.11"), Port: 8080, Weight: 1}}
-	got := Compute(Inputs{Config: c, Roles: master(), Health: up("web 192.0.2.11:8080")})
+	got := Compute(Inputs{Config: c, Roles: master(), Health: up("tcp 192.0.2.11:8080")})
 	want := ipvsctl.Dest{
 		Key: ipvsctl.DestKey{Address: netip.MustParseAddr("192.0.2.11"), Port: 8080}, Forward: ipvsctl.NAT, Weight: 1,
 	}
@@ -113,13 +113,13 @@ func TestNATMapsThePort(t *testing.T) {
 func TestTargets(t *testing.T) {
 	c := pairConfig("lvs1")
 	c.Services[0].Listen = append(c.Services[0].Listen, netip.MustParseAddrPort("192.0.2.100:443"))
-	c.Services[0].Check.Port = 8000 // one check serves both listeners
-	c.Services[0].Check.Options = healthcheck.Encode(healthcheck.TCP{Expect: healthcheck.Hex("x")})
-	got := Targets(c)
+	c.Services[0].Checks[0].Port = 8000 // one check serves both listeners
+	c.Services[0].Checks[0].Options = healthcheck.Encode(healthcheck.TCP{Expect: healthcheck.Hex("x")})
+	got := NewProbes(c).targets
 	want := []healthcheck.Target{
-		{ID: "web 192.0.2.11:8000", Type: "tcp", Options: `{"expect_hex":"78"}`, Address: netip.MustParseAddrPort("192.0.2.11:8000"),
+		{ID: "tcp 192.0.2.11:8000", Type: "tcp", Options: `{"expect_hex":"78"}`, Address: netip.MustParseAddrPort("192.0.2.11:8000"),
 			Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
-		{ID: "web 192.0.2.12:8000", Type: "tcp", Options: `{"expect_hex":"78"}`, Address: netip.MustParseAddrPort("192.0.2.12:8000"),
+		{ID: "tcp 192.0.2.12:8000", Type: "tcp", Options: `{"expect_hex":"78"}`, Address: netip.MustParseAddrPort("192.0.2.12:8000"),
 			Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -68,7 +68,7 @@ type Director struct {
 	roles    map[string]Role
 	health   map[string]healthcheck.Verdict
 	risen    map[string]time.Time // by target: when it came up under our eyes
-	targets  map[string]bool      // that are checked
+	probes   *Probes              // of the configuration in force
 	pools    map[ipvsctl.ServiceKey]Pool
 	again    <-chan time.Time // the next step of a pool; nil is none
 	carrier  map[string]bool  // by interface; absent is unknown

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	web1 = "web 192.0.2.11:80"
-	web2 = "web 192.0.2.12:80"
+	web1 = "tcp 192.0.2.11:80"
+	web2 = "tcp 192.0.2.12:80"
 	// election is longer than lvs1 takes to become master at a cold start.
 	election = 4 * time.Second
 )

@@ -235,7 +235,7 @@ func pairConfig(node string) *config.Config {
 			Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "dr",
 			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:80")},
 			Pool:   config.Pool{Quorum: 1, OnFailure: "remove"},
-			Check:  &config.Check{Type: "tcp", Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+			Checks: []config.Check{{Type: "tcp", Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3}},
 			Real: []config.Real{
 				{Address: netip.MustParseAddr("192.0.2.11"), Weight: 1},
 				{Address: netip.MustParseAddr("192.0.2.12"), Weight: 2},

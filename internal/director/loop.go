@@ -251,7 +251,7 @@ func decides(state vrrp.State, master netip.Addr, reason vrrp.Reason) bool {
 }
 
 func (d *Director) verdict(v healthcheck.Verdict) {
-	if !d.targets[v.ID] {
+	if !d.probes.has(v.ID) {
 		return // it was on its way when the configuration changed
 	}
 	before := d.health[v.ID]
@@ -265,7 +265,7 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 		}
 		return
 	}
-	d.Log.Info("health", "target", v.ID, "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
+	d.Log.Info("health", "target", v.ID, "services", d.probes.users[v.ID], "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
 	d.update()
 }
 
@@ -297,7 +297,7 @@ func (d *Director) update() uint64 {
 		}
 	}
 	now := time.Now()
-	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Now: now})
+	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Probes: d.probes, Now: now})
 	d.reportPools(effective, desired.Pools)
 	d.pools, d.again = desired.Pools, nil
 	if !desired.Next.IsZero() {

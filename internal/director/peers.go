@@ -57,7 +57,7 @@ func (d *Director) tellPeers(now time.Time) {
 func (d *Director) message(now time.Time) peer.Message {
 	m := peer.Message{
 		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
-		Targets: len(d.targets),
+		Targets: len(d.probes.users),
 	}
 	for _, v := range d.config.VRRP {
 		m.Routers = append(m.Routers, peer.Router{Name: v.Name, State: d.roles[v.Name].State.String(), Priority: v.Priority})
@@ -66,7 +66,7 @@ func (d *Director) message(now time.Time) peer.Message {
 		m.Heard = append(m.Heard, peer.Heard{Address: address, MAC: c.mac.String(), Ago: now.Sub(c.at).Milliseconds()})
 	}
 	slices.SortFunc(m.Heard, func(a, b peer.Heard) int { return a.Address.Compare(b.Address) })
-	for _, id := range slices.Sorted(maps.Keys(d.targets)) {
+	for _, id := range slices.Sorted(maps.Keys(d.probes.users)) {
 		if v := d.health[id]; v.Status != healthcheck.Up {
 			m.NotUp = append(m.NotUp, peer.NotUp{ID: id, Status: statusText(v.Status), Reason: string(v.Reason)})
 		}

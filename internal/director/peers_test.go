@@ -125,7 +125,7 @@ func TestADirectorTellsWhatItHasJudgesAndHeard(t *testing.T) {
 	link := &memoryLink{}
 	d.Peers, d.config = link, pairConfig("lvs1")
 	d.roles["edge"] = Role{State: vrrp.Master}
-	d.targets = map[string]bool{web1: true, web2: true}
+	d.probes = NewProbes(d.config)
 	d.health[web1] = healthcheck.Verdict{Status: healthcheck.Up}
 	d.health[web2] = healthcheck.Verdict{Status: healthcheck.Down, Reason: "timeout"}
 	d.claims[vip.Prefix.Addr()] = claim{mac: net.HardwareAddr{2, 0, 0, 0, 0, 9}, at: noon.Add(-5 * time.Second)}

@@ -23,7 +23,7 @@ import (
 func TestReloadKeepsThePool(t *testing.T) {
 	for name, change := range map[string]func(*config.Config){
 		"service renamed":    func(c *config.Config) { c.Services[0].Name = "site" },
-		"other port checked": func(c *config.Config) { c.Services[0].Check.Port = 8080 },
+		"other port checked": func(c *config.Config) { c.Services[0].Checks[0].Port = 8080 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

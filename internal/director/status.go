@@ -40,6 +40,7 @@ type view struct {
 	reload   *control.ReloadResult
 	roles    map[string]Role
 	health   map[string]healthcheck.Verdict
+	probes   *Probes
 	children process.Children
 	applied  Applied
 	claims   map[netip.Addr]claim
@@ -67,6 +68,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
 		v.pools = d.pools // never changed, only replaced
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
+		v.probes = d.probes
 		v.peers = d.peers.book.Peers(time.Now())
 		if d.lastReload != nil {
 			last := *d.lastReload
@@ -232,7 +234,7 @@ func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceS
 	}
 	if sorry := s.Pool.Sorry; sorry != nil {
 		unchecked := s
-		unchecked.Check = nil
+		unchecked.Checks = nil
 		r := v.real(unchecked, *sorry, listen, live)
 		out.Sorry = &r
 	}
@@ -247,17 +249,7 @@ func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, l
 	out := control.RealStatus{
 		Address: netip.AddrPortFrom(key.Address, key.Port), Configured: real.Weight, Health: "unchecked",
 	}
-	if s.Check != nil {
-		verdict := judgement(s, real, listen, v.health)
-		out.Health = string(cmp.Or(verdict.Status, healthcheck.Unknown))
-		out.HealthSince, out.Reason, out.Detail = verdict.Since, string(verdict.Reason), verdict.Detail
-		out.Warning = verdict.Warning
-		if !verdict.Checked.IsZero() {
-			age := control.Since(verdict.Checked, v.now)
-			out.Checked = &age
-		}
-		out.Stale = verdict.Status != "" && (verdict.Known || verdict.Checked.IsZero() || v.now.Sub(verdict.Checked) > staleAfter(s.Check))
-	}
+	v.judged(&out, s, v.probes.of(s, real, listen))
 	for _, dest := range live.Dests {
 		if dest.Key == key {
 			out.Weight = &dest.Weight
@@ -276,9 +268,6 @@ func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, l
 // conflictTime is for how long an ARP packet counts in which another station
 // claimed an address of a master.
 const conflictTime = 10 * time.Second
-
-// staleAfter is how old a verdict may get while its checks go on.
-func staleAfter(c *config.Check) time.Duration { return 2*c.Every + c.Timeout + 2*time.Second }
 
 func stats(s ipvsctl.Stats) *control.Stats {
 	return &control.Stats{

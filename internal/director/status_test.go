@@ -38,6 +38,7 @@ func healthy() *view {
 	return &view{
 		now: noon, config: pairConfig("lvs1"), loaded: ago(time.Hour),
 		roles:  map[string]Role{"edge": {State: vrrp.Master, Decided: true}},
+		probes: NewProbes(pairConfig("lvs1")),
 		health: map[string]healthcheck.Verdict{web1: verdict(web1), web2: verdict(web2)},
 		children: process.Children{Supervisor: 7, Children: []process.Child{
 			{Role: process.Speaker, PID: 8}, {Role: process.Director, PID: 9}, {Role: process.Checker, PID: 10},

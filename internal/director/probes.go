@@ -1,0 +1,112 @@
+package director
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/config"
+)
+
+// Probes is what is checked under a configuration. Services that check the same
+// thing in the same way share one target.
+type Probes struct {
+	targets []healthcheck.Target
+	ids     map[healthcheck.Target]string // by the target without its ID
+	users   map[string][]string           // names of services, by ID
+}
+
+// NewProbes derives what is to be checked.
+func NewProbes(cfg *config.Config) *Probes {
+	p := &Probes{ids: make(map[healthcheck.Target]string), users: make(map[string][]string)}
+	taken := make(map[string]int)
+	for _, s := range cfg.Services {
+		for _, listen := range s.Listen {
+			for _, real := range s.Real {
+				for _, check := range s.ChecksOf(real) {
+					p.add(s.Name, probeOf(check, real, listen), taken)
+				}
+			}
+		}
+	}
+	return p
+}
+
+// add makes a target of t unless there is one. Its name says what is looked at,
+// and a number tells those apart that look at the same thing in other ways.
+func (p *Probes) add(service string, t healthcheck.Target, taken map[string]int) {
+	id, there := p.ids[t]
+	if !there {
+		id = probeName(t)
+		if taken[id]++; taken[id] > 1 {
+			id += fmt.Sprintf(" #%d", taken[id])
+		}
+		p.ids[t] = id
+		t.ID = id
+		p.targets = append(p.targets, t)
+	}
+	if !slices.Contains(p.users[id], service) {
+		p.users[id] = append(p.users[id], service)
+	}
+}
+
+func probeName(t healthcheck.Target) string {
+	if t.Type == "ping" {
+		return t.Type + " " + t.Address.Addr().String()
+	}
+	return t.Type + " " + t.Address.String()
+}
+
+func probeOf(c config.Check, real config.Real, listen netip.AddrPort) healthcheck.Target {
+	where := c.Where(real, listen)
+	if c.Type == "ping" {
+		where = netip.AddrPortFrom(where.Addr(), 1) // one for all listeners; nothing looks at the port
+	}
+	return healthcheck.Target{
+		Type: c.Type, Options: c.Options, Address: where,
+		Every: c.Every, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall,
+	}
+}
+
+// of returns the targets by which a real server is judged.
+func (p *Probes) of(s config.Service, real config.Real, listen netip.AddrPort) []healthcheck.Target {
+	checks := s.ChecksOf(real)
+	targets := make([]healthcheck.Target, len(checks))
+	for i, c := range checks {
+		t := probeOf(c, real, listen)
+		t.ID = p.ids[t]
+		targets[i] = t
+	}
+	return targets
+}
+
+// has reports whether there is a target of that name.
+func (p *Probes) has(id string) bool { return len(p.users[id]) > 0 }
+
+// judge combines what is believed of a real server by all its targets. The status
+// of one that nobody has judged is empty.
+func judge(s config.Service, targets []healthcheck.Target, health map[string]healthcheck.Verdict) healthcheck.Verdict {
+	if len(targets) == 1 {
+		return health[targets[0].ID]
+	}
+	verdicts := make([]healthcheck.Verdict, len(targets))
+	for i, t := range targets {
+		verdicts[i] = health[t.ID]
+	}
+	if s.HealthyWhen == "any" {
+		return healthcheck.Any(verdicts)
+	}
+	return healthcheck.All(verdicts)
+}
+
+// believed returns what is believed of t, also if it was looked at in another way
+// under an earlier configuration.
+func believed(t healthcheck.Target, health map[string]healthcheck.Verdict) (healthcheck.Verdict, bool) {
+	v, ok := health[t.ID]
+	if !ok {
+		v, ok = health[probeName(t)]
+		v.ID = t.ID
+	}
+	return v, ok
+}
