@@ -20,6 +20,9 @@ type RouterConfig struct {
 	VRID      uint8  `json:"vrid"` // 1..255
 	// Priority is the effective priority, 1..255; 255 is the address owner.
 	Priority uint8 `json:"priority"`
+	// Group makes all routers of this name move as one, see [SyncGroup]; the first of
+	// them by Name leads. Empty: this router moves alone.
+	Group string `json:"group,omitempty"`
 	// Version is that of VRRP: 3, or 2 over IPv4 for peers that know no other. 0: 3.
 	Version uint8 `json:"version,omitempty"`
 	// Checksum is the form that version 3 over IPv4 sends; both are accepted.
@@ -155,7 +158,7 @@ func (c *RouterConfig) advertised() []netip.Addr {
 func (c *RouterConfig) equal(d *RouterConfig) bool {
 	return c.sameRouter(d) && c.Priority == d.Priority && c.Interval == d.Interval &&
 		c.Ineligible == d.Ineligible && c.Preempt == d.Preempt && c.PreemptDelay == d.PreemptDelay && slices.Equal(c.Addresses, d.Addresses) &&
-		slices.Equal(c.Peers, d.Peers) && c.MinTTL == d.MinTTL && c.sameForm(d)
+		slices.Equal(c.Peers, d.Peers) && c.MinTTL == d.MinTTL && c.Group == d.Group && c.sameForm(d)
 }
 
 // sameRouter reports whether d is c, possibly with other parameters.

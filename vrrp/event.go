@@ -24,12 +24,16 @@ const (
 	EventConfigure
 	// EventSource changes the primary address of the interface.
 	EventSource
+	// EventRise makes a backup master, because its group is.
+	EventRise
+	// EventYield makes a master backup, because its group is.
+	EventYield
 )
 
 // Event is one thing that happened. Which fields matter depends on Kind.
 type Event struct {
 	Kind   EventKind
-	Reason Reason        // EventStart, EventStop, EventFault
+	Reason Reason        // EventStart, EventStop, EventFault, EventRise, EventYield
 	From   netip.Addr    // EventPacket: who sent it; EventSource: the new address
 	Packet *Packet       // EventPacket; not kept
 	Config *RouterConfig // EventConfigure: valid, of the same name, interface and VRID

@@ -23,6 +23,7 @@ type loop struct {
 	links    map[linkKey]*link
 	carriers map[string]bool // news of interfaces, also of those without routers
 	routers  map[string]*router
+	groups   map[string]*group
 	desired  []RouterConfig    // the last Set, sorted by name
 	resume   map[string]Resume // of the last Set
 	stopping bool
@@ -42,7 +43,7 @@ type loop struct {
 func newLoop(ctx context.Context, s *Speaker) *loop {
 	return &loop{
 		ctx: ctx, net: s.net, sink: s.sink, log: slog.New(s.log), speaker: s,
-		links: map[linkKey]*link{}, carriers: map[string]bool{}, routers: map[string]*router{},
+		links: map[linkKey]*link{}, carriers: map[string]bool{}, routers: map[string]*router{}, groups: map[string]*group{},
 		news: make(chan news), batches: make(chan *batch, drainLen),
 	}
 }
@@ -101,14 +102,27 @@ func (l *loop) advance(now time.Time) {
 	for l.due(now) {
 		r := l.timers[0]
 		r.noteLateness(now)
-		l.perform(r, r.machine.Advance(now))
+		l.drive(now, r, nil)
 	}
 }
 
 // step hands an event to a router that has a machine.
 func (l *loop) step(now time.Time, r *router, ev Event) {
 	if r.machine != nil {
-		l.perform(r, r.machine.Step(now, ev))
+		l.drive(now, r, &ev)
+	}
+}
+
+// drive lets a machine handle an event, or its timer, and then its group.
+func (l *loop) drive(now time.Time, r *router, ev *Event) {
+	from, ready := r.machine.state, r.machine.ready
+	if ev == nil {
+		l.perform(r, r.machine.Advance(now))
+	} else {
+		l.perform(r, r.machine.Step(now, *ev))
+	}
+	if r.group != nil && (r.machine.state != from || r.machine.ready != ready) {
+		l.move(now, r, from)
 	}
 }
 

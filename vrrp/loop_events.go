@@ -87,8 +87,25 @@ func (l *loop) start(now time.Time, r *router, reason Reason) {
 	if l.stopping || r.removing {
 		return
 	}
+	if r.group != nil && r.cfg.Ineligible == "" {
+		l.startGroup(now, r, reason)
+		return
+	}
+	l.begin(now, r, reason)
+}
+
+// machineOf returns the machine of a router on a usable link.
+func (r *router) machineOf(now time.Time) *Machine {
 	if r.machine == nil {
 		r.machine = NewMachine(r.cfg, r.link.source, now)
+	}
+	return r.machine
+}
+
+// begin starts the machine of a router.
+func (l *loop) begin(now time.Time, r *router, reason Reason) {
+	if r.machineOf(now); !r.began {
+		r.began = true
 		reason = ReasonStart
 	}
 	if r.resume != nil {

@@ -33,6 +33,7 @@ func (l *loop) settle(now time.Time) {
 		return
 	}
 	l.reconcile(now)
+	l.restartGroups(now)
 }
 
 // reconcile makes the running routers the desired ones, as far as that can be
@@ -55,6 +56,7 @@ func (l *loop) reconcile(now time.Time) {
 			l.log.Error("virtual router keeps its earlier configuration", "router", name, "error", r.refused)
 		case cfg == nil || !cfg.sameRouter(&r.cfg) || r.invalid != "" || cfg.Validate() != nil:
 			r.removing = true
+			l.ungroup(r)
 			l.step(now, r, Event{Kind: EventStop, Reason: ReasonRemoved})
 			if r.state() == Init {
 				l.remove(r)
@@ -72,9 +74,18 @@ func (l *loop) reconcile(now time.Time) {
 			}
 		}
 	}
+	var added []*router
 	for i := range l.desired {
 		if cfg := &l.desired[i]; l.routers[cfg.Name] == nil {
-			l.add(now, cfg)
+			if r := l.add(now, cfg); r != nil {
+				added = append(added, r)
+			}
+		}
+	}
+	l.regroup(now)
+	for _, r := range added {
+		if r.link.usable {
+			l.start(now, r, ReasonStart)
 		}
 	}
 	l.excludeVirtual()
@@ -93,15 +104,15 @@ func (l *loop) warn(cfg *RouterConfig) {
 	}
 }
 
-// add begins with a router that is not there, unless its VRID is still in use by
-// one that hands over.
-func (l *loop) add(now time.Time, cfg *RouterConfig) {
+// add makes a router that is not there, unless its VRID is still in use by one that
+// hands over. It returns nil for one that cannot start.
+func (l *loop) add(now time.Time, cfg *RouterConfig) *router {
 	r := &router{cfg: *cfg, created: now, index: -1}
 	if err := cfg.Validate(); err != nil {
 		r.invalid = err.Error()
 		l.routers[cfg.Name] = r
 		l.log.Error("virtual router cannot run", "router", cfg.Name, "error", err)
-		return
+		return nil
 	}
 	k := l.link(linkKey{cfg.Interface, cfg.Family()})
 	if other := k.routers[cfg.VRID]; other != nil {
@@ -110,7 +121,7 @@ func (l *loop) add(now time.Time, cfg *RouterConfig) {
 			l.routers[cfg.Name] = r
 			l.log.Error("virtual router cannot run", "router", cfg.Name, "error", r.invalid)
 		}
-		return
+		return nil
 	}
 	if resume, ok := l.resume[cfg.Name]; ok {
 		r.resume = &resume
@@ -121,9 +132,7 @@ func (l *loop) add(now time.Time, cfg *RouterConfig) {
 	k.share()
 	l.routers[cfg.Name] = r
 	l.warn(cfg)
-	if k.usable {
-		l.start(now, r, ReasonStart)
-	}
+	return r
 }
 
 // remove forgets a router that is in Init.

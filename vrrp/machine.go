@@ -50,6 +50,12 @@ type Machine struct {
 	ceded          bool          // Backup: of its own will, so it does not preempt
 	rivalAt        time.Time     // Master: last report of a second master
 
+	grouped     bool      // moves with a SyncGroup
+	leader      *Machine  // of the group; nil: this one leads, or is alone
+	ready       bool      // Backup: waited long enough, and waits for the group
+	assertedAt  time.Time // Master: last stayed against a rival
+	contestedAt time.Time // Master: a better rival was heard, and the leader has not decided
+
 	advert, resign []Outgoing
 	actions        []Action // reused
 }
@@ -107,6 +113,10 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventSource:
 		m.yieldIfStalled(now)
 		m.setSource(now, ev.From)
+	case EventRise:
+		m.rise(now, ev.Reason)
+	case EventYield:
+		m.fall(now, ev.Reason)
 	default:
 		panic(fmt.Sprintf("vrrp: no such event: %d", ev.Kind))
 	}
@@ -136,7 +146,7 @@ func (m *Machine) Advance(now time.Time) []Action {
 
 // start is Startup (RFC 9568, section 6.4.1).
 func (m *Machine) start(now time.Time, reason Reason) {
-	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	m.resetMaster()
 	if m.cfg.Ineligible != "" {
 		m.enterInit(now, m.cfg.Ineligible)
 		return
@@ -144,14 +154,21 @@ func (m *Machine) start(now time.Time, reason Reason) {
 	// "If the Priority = 255, i.e., the router owns the IPvX address associated
 	// with the Virtual Router: Send an ADVERTISEMENT; ... Transition to the
 	// {Active} state."
-	if m.cfg.Priority == OwnerPriority {
+	owner := m.cfg.Priority == OwnerPriority
+	if owner && !m.grouped {
 		m.enterMaster(now, ReasonOwner)
 		return
 	}
 	// "Set Active_Adver_Interval to Advertisement_Interval; Set the
 	// Active_Down_Timer to Active_Down_Interval; Transition to the {Backup} state."
 	m.enterBackup(now, reason)
+	if owner {
+		m.await(now)
+	}
 }
+
+// resetMaster forgets who is master.
+func (m *Machine) resetMaster() { m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval }
 
 // resume goes on where an earlier process stopped, as if this one had been late.
 func (m *Machine) resume(now time.Time, r *Resume) {
@@ -228,7 +245,11 @@ func (m *Machine) configure(now time.Time, cfg *RouterConfig) {
 		fixed := !m.master.IsValid() || cfg.version() == 2
 		if old.Interval != cfg.Interval && fixed || old.version() != cfg.version() {
 			m.masterInterval = cfg.Interval
+			m.ready = false
 			m.deadline = now.Add(cfg.MasterDownInterval(m.masterInterval))
+			return
+		}
+		if m.ready {
 			return
 		}
 		// The same wait with the new priority's skew.
@@ -290,9 +311,9 @@ func (m *Machine) report(now time.Time, from State, reason Reason, master netip.
 }
 
 func (m *Machine) enterInit(now time.Time, reason Reason) {
-	m.deadline = time.Time{}
+	m.deadline, m.ready = time.Time{}, false
 	if m.state != Leaving {
-		m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+		m.resetMaster()
 	}
 	m.enter(now, Init, reason)
 }

@@ -8,7 +8,7 @@ import (
 // enterBackup starts to listen to m.master, or to nobody yet, with the interval
 // in m.masterInterval.
 func (m *Machine) enterBackup(now time.Time, reason Reason) {
-	m.resigned, m.overslept, m.preemptAt = false, false, time.Time{}
+	m.resigned, m.overslept, m.ready, m.preemptAt = false, false, false, time.Time{}
 	m.deadline = now.Add(m.cfg.MasterDownInterval(m.masterInterval))
 	m.enter(now, Backup, reason)
 }
@@ -18,6 +18,9 @@ func (m *Machine) receiveAsBackup(now time.Time, from netip.Addr, p *Packet) {
 	// "If the Priority in the ADVERTISEMENT is 0, then: Set the Active_Down_Timer
 	// to Skew_Time."
 	if p.Priority == 0 {
+		if m.ready {
+			return
+		}
 		m.resigned = true
 		m.deadline = now.Add(m.cfg.SkewTime(m.masterInterval))
 		return
@@ -69,7 +72,7 @@ func (m *Machine) preempts(now time.Time) bool {
 // follow restarts the wait for a master that was just heard.
 func (m *Machine) follow(now time.Time, from netip.Addr, interval time.Duration) {
 	m.master, m.masterInterval = from, interval
-	m.resigned, m.overslept = false, false
+	m.resigned, m.overslept, m.ready = false, false, false
 	m.deadline = now.Add(m.cfg.MasterDownInterval(interval))
 }
 
@@ -82,9 +85,5 @@ func (m *Machine) masterDown(now time.Time) {
 		m.deadline = now.Add(m.masterInterval + m.cfg.SkewTime(m.masterInterval))
 		return
 	}
-	reason := ReasonMasterDown
-	if m.resigned {
-		reason = ReasonMasterResigned
-	}
-	m.enterMaster(now, reason)
+	m.await(now)
 }

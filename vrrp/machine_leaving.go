@@ -11,7 +11,7 @@ func (m *Machine) enterLeaving(now time.Time, reason Reason) {
 	// (RFC 9568, section 6.4.3)
 	m.send(now, m.resign)
 	m.successor, m.stays = false, false
-	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	m.resetMaster()
 	m.deadline = now.Add(HandoverBound(m.cfg.Interval))
 	m.enter(now, Leaving, reason)
 }

@@ -9,7 +9,8 @@ import (
 // wire before anybody acts on the takeover.
 func (m *Machine) enterMaster(now time.Time, reason Reason) {
 	m.master, m.masterInterval = m.source, m.cfg.Interval
-	m.rivalAt, m.ceded = time.Time{}, false
+	m.rivalAt, m.assertedAt, m.contestedAt = time.Time{}, time.Time{}, time.Time{}
+	m.ceded, m.ready = false, false
 	m.advertise(now)
 	m.enter(now, Master, reason)
 }
@@ -56,15 +57,20 @@ func (m *Machine) receiveAsMaster(now time.Time, from netip.Addr, p *Packet) {
 	// network byte order), then: Cancel Adver_Timer; Set Active_Adver_Interval to
 	// Max Advertise Interval contained in the ADVERTISEMENT; ... Set
 	// Active_Down_Timer to Active_Down_Interval; Transition to the {Backup} state."
+	higher := p.Priority > m.cfg.Priority
+	better := higher || p.Priority == m.cfg.Priority && from.Compare(m.source) > 0
 	switch {
-	case p.Priority > m.cfg.Priority:
+	case better && !m.concedes(now, p.Interval):
+		// The leader decides first. The adverts that are due tell the rival of us.
+	case higher:
 		m.yield(now, from, p.Interval, ReasonHigherPriority)
-	case p.Priority == m.cfg.Priority && from.Compare(m.source) > 0:
+	case better:
 		m.yield(now, from, p.Interval, ReasonHigherAddress)
 	default:
 		// "Discard the ADVERTISEMENT and immediately send an ADVERTISEMENT to
 		// assert {Active} state to the sending VRRP router and to update any
 		// learning bridges"
+		m.assertedAt = now
 		m.answer(now)
 		if m.rivalAt.IsZero() || now.Sub(m.rivalAt) >= rivalSpacing {
 			m.rivalAt = now
@@ -88,6 +94,6 @@ func (m *Machine) yieldIfStalled(now time.Time) {
 	if m.state != Master || m.cfg.Priority == OwnerPriority || now.Sub(m.sentAt) <= m.cfg.Patience() {
 		return
 	}
-	m.master, m.masterInterval = netip.Addr{}, m.cfg.Interval
+	m.resetMaster()
 	m.enterBackup(now, ReasonStalled)
 }

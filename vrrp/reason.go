@@ -24,4 +24,8 @@ const (
 	ReasonLinkUp          Reason = "link up"               // carrier or interface is back
 	ReasonNoSource        Reason = "no source address"     // the interface lost its own address
 	ReasonResumed         Reason = "resumed after a crash" // role taken over from an earlier process
+	ReasonGroupMaster     Reason = "the group is master"   // joined a group that is
+	ReasonGroupYielded    Reason = "the group gave way"    // another member heard a better master
+	ReasonGroupFault      Reason = "the group cannot run"  // another member lost its link or address
+	ReasonGroupFit        Reason = "the group can run"     // what kept another member is over
 )

@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,8 +16,10 @@ type router struct {
 	refused  string   // why a later configuration was not taken over
 	machine  *Machine // nil until the link was usable once
 	link     *link
+	group    *group // nil: moves alone
 	created  time.Time
 	resume   *Resume // until the first start
+	began    bool    // was started once
 	removing bool    // vanishes when in Init
 
 	deadline time.Time
@@ -121,6 +124,14 @@ func (r *router) status(now time.Time) RouterStatus {
 
 // problem returns what matters most.
 func (r *router) problem() string {
+	if own := r.ownProblem(); own != "" || r.group == nil {
+		return cmp.Or(own, r.mismatch)
+	}
+	return cmp.Or(r.group.problemOf(r), r.mismatch)
+}
+
+// ownProblem is what keeps this router from working, whatever its group does.
+func (r *router) ownProblem() string {
 	switch {
 	case r.invalid != "":
 		return r.invalid
@@ -133,5 +144,5 @@ func (r *router) problem() string {
 	case r.sendProblem != "":
 		return r.sendProblem
 	}
-	return r.mismatch
+	return ""
 }

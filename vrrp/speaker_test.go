@@ -95,10 +95,13 @@ func (w *world) node(name string, addresses ...netip.Addr) *node {
 }
 
 func (w *world) on(name string, host *vrrptest.Host) *node {
+	return w.with(host, func(t vrrp.Transition) { w.note("%s: %s to %s: %s", name, t.From, t.To, t.Reason) })
+}
+
+// with starts a Speaker with a sink of the test's own.
+func (w *world) with(host *vrrptest.Host, sink func(vrrp.Transition)) *node {
 	n := &node{w: w, host: host, log: &bytes.Buffer{}, ended: make(chan error, 1)}
-	n.Speaker = vrrp.NewSpeaker(host, func(t vrrp.Transition) {
-		w.note("%s: %s to %s: %s", name, t.From, t.To, t.Reason)
-	}, slog.New(slog.NewTextHandler(n.log, nil)))
+	n.Speaker = vrrp.NewSpeaker(host, sink, slog.New(slog.NewTextHandler(n.log, nil)))
 	var ctx context.Context
 	ctx, n.cancel = context.WithCancel(context.Background())
 	go func() { n.ended <- n.Run(ctx) }()

@@ -30,6 +30,7 @@ type LAN struct {
 	hosts     []*Host
 	delay     time.Duration
 	lose      func(from, to string) bool
+	deaf      func(from, to string, family vrrp.Family) bool
 	copies    int
 	loopback  bool
 	partition [][]string
@@ -60,6 +61,13 @@ func (l *LAN) SetLoss(lose func(from, to string) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lose = lose
+}
+
+// SetFamilyLoss is SetLoss for those who have to tell IPv4 from IPv6; both count.
+func (l *LAN) SetFamilyLoss(lose func(from, to string, family vrrp.Family) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = lose
 }
 
 // SetCopies delivers each datagram n times from now on.
@@ -110,7 +118,8 @@ func (l *LAN) send(from *Host, source, destination netip.Addr, message []byte) {
 	}
 	d := vrrp.Datagram{Source: source, Destination: destination, TTL: 255, Payload: message}
 	for _, to := range l.hosts {
-		if to == from && !l.loopback || !destination.IsMulticast() && !slices.Contains(to.addresses, destination) || !l.together(from.name, to.name) || l.lose != nil && l.lose(from.name, to.name) {
+		if to == from && !l.loopback || !destination.IsMulticast() && !slices.Contains(to.addresses, destination) || !l.together(from.name, to.name) || l.lose != nil && l.lose(from.name, to.name) ||
+			l.deaf != nil && l.deaf(from.name, to.name, vrrp.FamilyOf(source)) {
 			continue
 		}
 		for range l.copies {
