@@ -3,6 +3,7 @@
 package ipvsnl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -19,3 +20,14 @@ func Open() (*Handle, error) {
 
 // OpenNetNS fails as Open does.
 func OpenNetNS(int) (*Handle, error) { return Open() }
+
+// SyncDaemons fails as Open does.
+func (*Handle) SyncDaemons(context.Context) ([]ipvsctl.SyncDaemon, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// StartSync fails as Open does.
+func (*Handle) StartSync(context.Context, ipvsctl.SyncDaemon) error { return errors.ErrUnsupported }
+
+// StopSync fails as Open does.
+func (*Handle) StopSync(context.Context, ipvsctl.SyncDaemon) error { return errors.ErrUnsupported }

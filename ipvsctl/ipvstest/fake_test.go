@@ -16,3 +16,9 @@ func TestEverythingIsValid(t *testing.T) {
 		t.Errorf("Validate = %v", err)
 	}
 }
+
+func TestFakeSyncKeepsTheContract(t *testing.T) {
+	ipvstest.SyncContract(t, func(*testing.T) (ipvsctl.SyncHandle, string) {
+		return &ipvstest.FakeSync{Interfaces: []string{"sync0"}}, "sync0"
+	})
+}
