@@ -26,7 +26,7 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 		for _, server := range service.Real {
 			for _, ifname := range interfaces[server.Address] {
 				found = true
-				if err := n.add(service, server.Address, ifname); err != nil {
+				if err := n.add(service, server, ifname); err != nil {
 					return State{}, err
 				}
 			}
@@ -44,6 +44,8 @@ type needs struct {
 	tunnels   map[string]names
 	addresses map[netif.Address]names
 	replies   map[netip.Addr]names
+	own       map[HostAddress]bool
+	endpoints map[netip.AddrPort]bool
 }
 
 type (
@@ -55,16 +57,21 @@ type (
 )
 
 func newNeeds() needs {
-	return needs{map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{}}
+	return needs{
+		map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{},
+		map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+	}
 }
 
 // add gathers what one service needs of the interface that has its real
 // server's address.
-func (n needs) add(service config.Service, server netip.Addr, ifname string) error {
+func (n needs) add(service config.Service, server config.Real, ifname string) error {
+	n.own[HostAddress{Interface: ifname, Address: server.Address}] = true
 	switch service.Forward {
 	case "dr":
 		n.hide(service, ifname)
 		n.hold(service, Loopback)
+		n.serve(service, service.Listen...)
 	case "tun":
 		// A director in the same segment would ask this host for the VIP like any
 		// other.
@@ -77,11 +84,15 @@ func (n needs) add(service config.Service, server netip.Addr, ifname string) err
 		// comes from a source to which no reply could be routed anyway.
 		n.set(service, Tunnel, "rp_filter", "2", "")
 		n.hold(service, Tunnel)
+		n.serve(service, service.Listen...)
 	case "nat":
 		// A host that follows a redirect replies past the director.
 		n.set(service, "all", "accept_redirects", "0", "")
 		n.set(service, ifname, "accept_redirects", "0", "")
-		put(n.replies, server, service)
+		put(n.replies, server.Address, service)
+		for _, listen := range service.Listen {
+			n.serve(service, netip.AddrPortFrom(server.Address, cmp.Or(server.Port, listen.Port())))
+		}
 	default:
 		return fmt.Errorf("service %q: a real server cannot be set up for forwarding by %q", service.Name, service.Forward)
 	}
@@ -105,6 +116,16 @@ func (n needs) hold(service config.Service, ifname string) {
 	}
 }
 
+// serve notes where connections of the service end.
+func (n needs) serve(service config.Service, at ...netip.AddrPort) {
+	if service.Protocol != "tcp" {
+		return // others have no connections that the host knows of
+	}
+	for _, endpoint := range at {
+		n.endpoints[endpoint] = true
+	}
+}
+
 func (n needs) set(service config.Service, ifname, key, value, also string) {
 	path := "net/ipv4/conf/" + ifname + "/" + key
 	put(n.sysctls, setting{netif.Sysctl{Path: path, Value: value}, also}, service)
@@ -118,7 +139,12 @@ func put[K comparable](m map[K]names, key K, service config.Service) {
 }
 
 func (n needs) state(vips []netip.Addr) State {
-	var s State
+	s := State{
+		Own: slices.SortedFunc(maps.Keys(n.own), func(a, b HostAddress) int {
+			return cmp.Or(strings.Compare(a.Interface, b.Interface), a.Address.Compare(b.Address))
+		}),
+		Endpoints: slices.SortedFunc(maps.Keys(n.endpoints), netip.AddrPort.Compare),
+	}
 	for key, services := range n.sysctls {
 		s.Sysctls = append(s.Sysctls, Sysctl{key.Sysctl, key.also, services.sorted()})
 	}

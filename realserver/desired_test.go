@@ -3,6 +3,7 @@ package realserver
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,10 +145,38 @@ func TestDesired(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(tt.want, got, equateNetip); d != "" {
+			if d := cmp.Diff(tt.want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints")); d != "" {
 				t.Errorf("state (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+func TestDesiredNamesWhereConnectionsEnd(t *testing.T) {
+	dr, nat, udp := service("dr", "dr", "192.0.2.100:80", "192.0.2.11"), service("nat", "nat", "192.0.2.101:80", "10.0.0.11"),
+		service("udp", "dr", "192.0.2.100:53", "192.0.2.11")
+	dr.Protocol, nat.Protocol, udp.Protocol = "tcp", "tcp", "udp"
+	nat.Listen = append(nat.Listen, netip.MustParseAddrPort("192.0.2.101:81"))
+	mapped := nat
+	mapped.Real = []config.Real{{Address: netip.MustParseAddr("10.0.0.11"), Port: 8080}}
+	got, err := Desired(cluster(dr, nat, udp, mapped), host("eth0", "192.0.2.11", "eth1", "10.0.0.11"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []netip.AddrPort
+	for _, text := range []string{"10.0.0.11:80", "10.0.0.11:81", "10.0.0.11:8080", "192.0.2.100:80"} {
+		want = append(want, netip.MustParseAddrPort(text))
+	}
+	if !slices.Equal(got.Endpoints, want) {
+		t.Errorf("Endpoints = %v, want %v", got.Endpoints, want)
+	}
+	if want := host("eth0", "192.0.2.11", "eth1", "10.0.0.11").Addresses; !slices.Equal(got.Own, want) {
+		t.Errorf("Own = %v, want %v", got.Own, want)
+	}
+	one := netif.Connection{Local: want[3], Remote: netip.MustParseAddrPort("198.51.100.7:4000")}
+	other := netif.Connection{Local: netip.MustParseAddrPort("192.0.2.11:22"), Remote: one.Remote}
+	if n := got.Connections([]netif.Connection{one, other, one}); n != 2 {
+		t.Errorf("Connections = %d, want 2", n)
 	}
 }
 

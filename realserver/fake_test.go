@@ -27,6 +27,7 @@ type fake struct {
 	addresses []netif.PresentAddress
 	links     map[string]netif.Tunnel
 	routes    []netif.Route
+	open      []netif.Connection
 	noIPIP    bool
 	readOnly  bool  // sysctls
 	addError  error // of every address
@@ -303,6 +304,11 @@ func (f *fake) RestoreIPIP(_ context.Context, before netif.Tunnel) error {
 func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
 	f.step()
 	return f.routes, nil
+}
+
+func (f *fake) Connections(context.Context) ([]netif.Connection, error) {
+	f.step()
+	return f.open, nil
 }
 
 // String shows the whole host, for comparisons.

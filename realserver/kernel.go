@@ -29,6 +29,8 @@ type Kernel interface {
 	RestoreIPIP(ctx context.Context, before netif.Tunnel) error
 
 	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
+	// Connections lists the TCP connections that have not ended.
+	Connections(ctx context.Context) ([]netif.Connection, error)
 }
 
 // HostKernel is the Kernel of this process's network namespace.
@@ -74,4 +76,8 @@ func (hostKernel) RestoreIPIP(ctx context.Context, before netif.Tunnel) error {
 
 func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
 	return netif.DefaultRoutes(ctx)
+}
+
+func (hostKernel) Connections(ctx context.Context) ([]netif.Connection, error) {
+	return netif.Connections(ctx)
 }

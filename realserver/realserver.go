@@ -3,8 +3,8 @@
 // reads it back, and undoes it to the values found before.
 //
 // It owns what it tagged or recorded on this host, and nothing else: an address,
-// link state or sysctl that somebody else set is reported, never taken over. It
-// does not follow changes; each call does its work and returns.
+// link state or sysctl that somebody else set is reported, never taken over. A
+// Runner does its work and returns; a Keeper goes on and follows changes.
 package realserver
 
 import (

@@ -38,10 +38,10 @@ func (r *Runner) file(name string) string { return filepath.Join(r.StateDir, nam
 // Apply did and state no longer has is undone. It reads everything back before
 // it returns nil. It may be repeated at any time, also after a crash half-way.
 //
-// An address of state that is there already and is not ours is a
-// *ForeignAddressError, before anything was changed. Where this host was no
-// real server before the call, a failure undoes what the call did; otherwise
-// what works already stays as it is.
+// Where this host was no real server before the call, an address of state that
+// is there already and is not ours is a *ForeignAddressError before anything was
+// changed, and any other failure undoes what the call did. Otherwise what works
+// already stays, and what can be done is done.
 func (r *Runner) Apply(ctx context.Context, state State) error {
 	if err := r.apply(ctx, state); err != nil {
 		return fmt.Errorf("setting up the real server: %w", err)
@@ -54,14 +54,14 @@ func (r *Runner) apply(ctx context.Context, state State) error {
 	if err != nil {
 		return err
 	}
-	if err := checkForeign(state, present); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(r.StateDir, 0o755); err != nil {
 		return fmt.Errorf("making the directory for undo records: %w", err)
 	}
 	fresh, err := r.untouched(present)
 	if err != nil {
+		return err
+	}
+	if err := checkForeign(state, present); err != nil && fresh {
 		return err
 	}
 	if err = r.change(ctx, state); err == nil || !fresh {

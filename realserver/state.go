@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/haldir-lb/haldir/internal/netif"
 )
@@ -15,6 +16,10 @@ const (
 // State is what a host needs to be a real server. Every item names the services
 // that ask for it. The slices are sorted and have nothing twice.
 type State struct {
+	// Own are the addresses of this host that services list.
+	Own []HostAddress `json:"own"`
+	// Endpoints are where the TCP connections of the services end on this host.
+	Endpoints []netip.AddrPort `json:"endpoints"`
 	// Sysctls are set before any VIP appears.
 	Sysctls []Sysctl `json:"sysctls"`
 	// Tunnels are the ipip interfaces that have to be up.
@@ -53,4 +58,35 @@ type Reply struct {
 	// Via are the directors' addresses, of which one must be the next hop.
 	Via      []netip.Addr `json:"via"`
 	Services []string     `json:"services"`
+}
+
+// Services returns the names of the services that the host serves, sorted.
+func (s State) Services() []string {
+	all := names{}
+	note := func(services []string) {
+		for _, name := range services {
+			all[name] = true
+		}
+	}
+	for _, item := range s.Sysctls {
+		note(item.Services)
+	}
+	for _, item := range s.Addresses {
+		note(item.Services)
+	}
+	for _, item := range s.Replies {
+		note(item.Services)
+	}
+	return all.sorted()
+}
+
+// Connections counts those that end at one of the Endpoints.
+func (s State) Connections(all []netif.Connection) int {
+	n := 0
+	for _, c := range all {
+		if slices.Contains(s.Endpoints, c.Local) {
+			n++
+		}
+	}
+	return n
 }

@@ -48,8 +48,17 @@ func (r *Runner) Verify(ctx context.Context, state State) ([]Finding, error) {
 	return findings, nil
 }
 
-// hostFindings are about all that Apply sets.
-func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, error) {
+// drift reads what Apply sets: all of it, or only what the kernel announces no
+// change of.
+func (r *Runner) drift(ctx context.Context, state State, full bool) ([]Finding, error) {
+	if full {
+		return r.hostFindings(ctx, state)
+	}
+	return r.silentFindings(state)
+}
+
+// silentFindings are about what changes without an event.
+func (r *Runner) silentFindings(state State) ([]Finding, error) {
 	var all []Finding
 	for _, s := range state.Sysctls {
 		f, err := r.sysctlFinding(s)
@@ -57,6 +66,15 @@ func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, erro
 			return nil, err
 		}
 		all = append(all, f)
+	}
+	return all, nil
+}
+
+// hostFindings are about all that Apply sets.
+func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, error) {
+	all, err := r.silentFindings(state)
+	if err != nil {
+		return nil, err
 	}
 	links, err := r.linkFindings(ctx, state)
 	if err != nil {

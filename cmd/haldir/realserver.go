@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/realserver"
 )
 
 func newRealserver(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "realserver",
-		Short: "Set up this host as a real server, verify it, undo it",
+		Short: "Set up this host as a real server, keep it so, verify it, undo it",
 		Long: `Set up this host as a real server for every service of the configuration that
 lists one of its addresses: loopback addresses and ARP parameters for DR, the
 tunnel for TUN, the reply path for NAT.`,
@@ -30,7 +31,7 @@ should be, with the remedy.`, (*settings).realserverVerify)
 	remove := s.realserverCommand("remove", "Undo what apply did, exactly",
 		`Undo what apply did, in reverse order, back to the values found before. What
 apply did not make is not touched.`, (*settings).realserverRemove)
-	cmd.AddCommand(apply, verify, remove)
+	cmd.AddCommand(apply, verify, remove, newKeeper(s), newKeeperStatus(s))
 	return cmd
 }
 
@@ -80,9 +81,11 @@ func (s *settings) realserverApply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := privileged(); err != nil {
-		return usage(err)
+	unlock, err := s.ownRealserver()
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	runner := s.realserverRunner()
 	if err := runner.Apply(ctx, state); err != nil {
 		return problem(err)
@@ -107,13 +110,38 @@ func (s *settings) realserverVerify(ctx context.Context) error {
 }
 
 func (s *settings) realserverRemove(ctx context.Context) error {
-	if err := privileged(); err != nil {
-		return usage(err)
+	unlock, err := s.ownRealserver()
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	if err := s.realserverRunner().Remove(ctx); err != nil {
 		return problem(err)
 	}
 	return nil
+}
+
+// realserverLock is the file in the run directory whose lock says that a command
+// changes the real server or keeps it.
+const realserverLock = "realserver.lock"
+
+// ownRealserver makes this process the only one that changes the real server.
+func (s *settings) ownRealserver() (unlock func(), err error) {
+	if err := privileged(); err != nil {
+		return nil, usage(err)
+	}
+	if err := os.MkdirAll(s.runDir, 0o755); err != nil {
+		return nil, problem(fmt.Errorf("making the run directory: %w", err))
+	}
+	lock, err := process.LockAs(s.runDir, realserverLock)
+	if errors.Is(err, process.ErrLocked) {
+		return nil, usage(errors.New("haldir realserver run keeps this host as it is, or another command is at work " +
+			"(remedy: systemctl reload or stop haldir-realserver)"))
+	}
+	if err != nil {
+		return nil, problem(err)
+	}
+	return func() { _ = lock.Close() }, nil
 }
 
 // printFindings prints one line for each item; anything wrong is status 1.
@@ -129,18 +157,9 @@ func (s *settings) printFindings(findings []realserver.Finding) error {
 		if !f.OK {
 			wrong++
 		}
-		if s.json {
-			continue
+		if !s.json {
+			fmt.Fprint(s.stdout, renderFinding(f, p))
 		}
-		mark := p.good("ok   ")
-		if !f.OK {
-			mark = p.bad("WRONG")
-		}
-		line := fmt.Sprintf("%s  %s = %s", mark, f.Item, f.Got)
-		if !f.OK {
-			line += fmt.Sprintf(", want %s: %s", f.Want, f.Remedy)
-		}
-		fmt.Fprintf(s.stdout, "%s  %s\n", line, p.faint("("+strings.Join(f.Services, ", ")+")"))
 	}
 	if wrong > 0 {
 		return &statusError{code: exitProblem}

@@ -29,6 +29,9 @@ func RestoreIPIP(context.Context, Tunnel) error { return errOtherSystem }
 // DefaultRoutes reads the default routes; on Linux alone.
 func DefaultRoutes(context.Context) ([]Route, error) { return nil, errOtherSystem }
 
+// Connections lists the TCP connections; on Linux alone.
+func Connections(context.Context) ([]Connection, error) { return nil, errOtherSystem }
+
 // RouteTo asks the kernel by which way it would send; on Linux alone.
 func RouteTo(context.Context, netip.Addr, netip.Addr) (Route, error) { return Route{}, errOtherSystem }
 
