@@ -112,7 +112,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(
-		newRun(s), newCheck(s), newReload(s), newStatus(s), newRealserver(s), newDoctor(s), newCleanup(s), newLab(s), newVersion(s),
+		newRun(s), newCheck(s), newReload(s), newStatus(s), newFailover(s), newMaintenance(s),
+		newRealserver(s), newDoctor(s), newCleanup(s), newLab(s), newVersion(s),
 		newSpeaker(s), newDirector(s), newChecker(s),
 	)
 	return root

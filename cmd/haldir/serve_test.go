@@ -13,6 +13,7 @@ import (
 type still struct {
 	status control.Status
 	result control.ReloadResult
+	control.Operator
 }
 
 func (s still) Status(context.Context) (control.Status, error)       { return s.status, nil }
@@ -21,6 +22,11 @@ func (s still) Reload(context.Context) (control.ReloadResult, error) { return s.
 // serve answers requests until the test ends, and returns its run directory.
 func serve(t *testing.T, status control.Status, result control.ReloadResult) string {
 	t.Helper()
+	return serveBackend(t, still{status: status, result: result})
+}
+
+func serveBackend(t *testing.T, backend control.Backend) string {
+	t.Helper()
 	dir := t.TempDir()
 	listener, err := control.Listen(filepath.Join(dir, control.SocketName))
 	if err != nil {
@@ -28,7 +34,7 @@ func serve(t *testing.T, status control.Status, result control.ReloadResult) str
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- control.Serve(ctx, listener, still{status, result}, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- control.Serve(ctx, listener, backend, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

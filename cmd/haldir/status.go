@@ -118,6 +118,10 @@ func renderStatus(s control.Status, p paint) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", p.head(s.Node), p.faint(fmt.Sprintf("haldir %s, %s, configuration %.8s of %s",
 		s.Release, s.At.Format(time.RFC3339), s.Config.Digest, s.Config.Loaded.Format(time.RFC3339))))
+	if m := s.Maintenance; m != nil {
+		fmt.Fprintf(&b, "%s for %s, by %s%s: this node does not become master\n",
+			p.middle("MAINTENANCE"), age(m.Since, s.At), m.By, because(m.Reason))
+	}
 	for _, r := range s.Routers {
 		renderRouter(&b, r, s.At, p)
 	}
@@ -159,6 +163,9 @@ func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p p
 	}
 	fmt.Fprintf(b, "\n%s %s for %s%s  %s\n", p.head(r.Name), state, age(r.Since, now), why,
 		p.faint(fmt.Sprintf("%s vrid %d, priority %d, advert every %s", r.Interface, r.VRID, r.Priority, r.Interval.Duration())))
+	if r.Ceded {
+		fmt.Fprintf(b, "  %s\n", p.middle("handed over on request: takes over only if the master falls silent or hands back"))
+	}
 	if peer := r.Peer; peer != nil {
 		fmt.Fprintf(b, "  peer %s, priority %d, last advert %s ago\n", peer.Address, peer.Priority, short(peer.Age.Duration()))
 	} else {
@@ -265,6 +272,13 @@ func renderProcess(b *strings.Builder, c control.ProcessStatus, now time.Time, p
 		fmt.Fprintf(b, "  %s", p.faint(c.Scheduling))
 	}
 	b.WriteByte('\n')
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", reason)
 }
 
 func times(n int) string {

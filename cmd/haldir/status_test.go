@@ -23,7 +23,8 @@ func everything() control.Status {
 	recent := control.Of(740 * time.Millisecond)
 	return control.Status{
 		API: control.Version, Node: "lvs1", At: now, Release: "1.2.3 abcdef012345",
-		Config: control.ConfigStatus{Path: "/etc/haldir/haldir.toml", Digest: "0123456789abcdef", Loaded: ago(49 * time.Hour)},
+		Maintenance: &control.Maintenance{Since: ago(3 * time.Hour), By: control.Caller{User: "root", Login: "alice"}, Reason: "new kernel"},
+		Config:      control.ConfigStatus{Path: "/etc/haldir/haldir.toml", Digest: "0123456789abcdef", Loaded: ago(49 * time.Hour)},
 		Processes: []control.ProcessStatus{
 			{Role: "supervisor", PID: 100, Since: ago(49 * time.Hour)},
 			{Role: "speaker", PID: 101, Since: ago(49 * time.Hour), Scheduling: "round robin, real-time priority 10"},
@@ -42,7 +43,7 @@ func everything() control.Status {
 				},
 			},
 			{
-				Name: "inner", Interface: "eth1", VRID: 52, State: "backup", Since: ago(1500 * time.Millisecond), Reason: "start", Priority: 100,
+				Name: "inner", Interface: "eth1", VRID: 52, State: "backup", Since: ago(1500 * time.Millisecond), Reason: "successor heard", Priority: 100, Ceded: true,
 				Interval: control.Of(100 * time.Millisecond), Peer: &control.PeerStatus{Address: "10.0.0.2", Priority: 150, Age: control.Of(33 * time.Millisecond)},
 			},
 			{Name: "lost", Interface: "eth2", VRID: 53, State: "unknown", Interval: control.Of(time.Second)},

@@ -41,19 +41,62 @@ func NewClient(path string) *Client {
 // Status asks for the state of the node.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	return s, c.do(ctx, http.MethodGet, "status", &s)
+	return s, c.do(ctx, http.MethodGet, "status", nil, &s)
 }
 
 // Reload asks the daemon to read its configuration again.
 func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 	var r ReloadResult
-	return r, c.do(ctx, http.MethodPost, "reload", &r)
+	return r, c.do(ctx, http.MethodPost, "reload", nil, &r)
 }
 
-func (c *Client) do(ctx context.Context, method, what string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, method, "http://haldir/"+Version+"/"+what, nil)
+// Failover asks the daemon to hand mastership over. It may take HandoverBound.
+func (c *Client) Failover(ctx context.Context, request FailoverRequest) (FailoverResult, error) {
+	var r FailoverResult
+	return r, c.do(ctx, http.MethodPost, "failover", request, &r)
+}
+
+// Maintenance switches maintenance on or off. It may take HandoverBound.
+func (c *Client) Maintenance(ctx context.Context, request MaintenanceRequest) (MaintenanceResult, error) {
+	var r MaintenanceResult
+	return r, c.do(ctx, http.MethodPost, "maintenance", request, &r)
+}
+
+// do sends body in JSON, if there is one, and decodes the answer.
+func (c *Client) do(ctx context.Context, method, what string, body, into any) error {
+	response, err := c.send(ctx, method, what, body)
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", what, err)
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(response.Body, c.limit+1))
+	if err != nil {
+		return fmt.Errorf("reading the answer for %s: %w", what, err)
+	}
+	if int64(len(data)) > c.limit {
+		return fmt.Errorf("reading the answer for %s: it is longer than %d bytes", what, c.limit)
+	}
+	if response.StatusCode != http.StatusOK {
+		return refusal(what, response, data)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("decoding the answer for %s: %w", what, err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, what string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("asking for %s: %w", what, err)
+		}
+		content = bytes.NewReader(data)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://haldir/"+Version+"/"+what, content)
+	if err != nil {
+		return nil, fmt.Errorf("asking for %s: %w", what, err)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -64,28 +107,28 @@ func (c *Client) do(ctx context.Context, method, what string, into any) error {
 		if errors.Is(err, fs.ErrNotExist) || abandoned(err) {
 			err = ErrNotRunning
 		}
-		return fmt.Errorf("asking for %s at %s: %w", what, c.path, err)
+		return nil, fmt.Errorf("asking for %s at %s: %w", what, c.path, err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, c.limit+1))
-	if err != nil {
-		return fmt.Errorf("reading the answer for %s: %w", what, err)
-	}
-	if int64(len(body)) > c.limit {
-		return fmt.Errorf("reading the answer for %s: it is longer than %d bytes", what, c.limit)
-	}
-	if response.StatusCode != http.StatusOK {
-		var f failure
-		if json.Unmarshal(body, &f) == nil && f.Error != "" {
-			return errors.New(f.Error)
-		}
+	return response, nil
+}
+
+// refusal is the error that an answer which is no success stands for.
+func refusal(what string, response *http.Response, body []byte) error {
+	var f failure
+	if json.Unmarshal(body, &f) != nil || f.Error == "" {
 		return fmt.Errorf("asking for %s: %s: %s", what, response.Status, excerpt(body))
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("decoding the answer for %s: %w", what, err)
+	if response.StatusCode == http.StatusBadRequest {
+		return invalidError(f.Error)
 	}
-	return nil
+	return errors.New(f.Error)
 }
+
+// invalidError is an ErrInvalid as it was said by the daemon.
+type invalidError string
+
+func (e invalidError) Error() string        { return string(e) }
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
 
 // excerpt is what of an answer that is none of ours goes into an error.
 func excerpt(body []byte) string {

@@ -32,6 +32,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 type backend struct {
 	status func(context.Context) (Status, error)
 	reload func(context.Context) (ReloadResult, error)
+	Operator
 }
 
 func (b backend) Status(ctx context.Context) (Status, error)       { return b.status(ctx) }

@@ -22,6 +22,16 @@ type Backend interface {
 	// Reload reads the configuration again and applies the difference. A
 	// refused file is no error: the result says so.
 	Reload(ctx context.Context) (ReloadResult, error)
+	Operator
+}
+
+// Operator does what a person asks of the node. CallerOf tells who asks.
+type Operator interface {
+	// Failover hands mastership over without losing a packet, and waits until
+	// that is done. A hand-over that nobody took is no error: the result says so.
+	Failover(ctx context.Context, request FailoverRequest) (FailoverResult, error)
+	// Maintenance switches it on or off, and waits until that is done.
+	Maintenance(ctx context.Context, request MaintenanceRequest) (MaintenanceResult, error)
 }
 
 // SocketName is the name of the API socket in the run directory.
@@ -30,6 +40,11 @@ const SocketName = "haldir.sock"
 const (
 	// requestBound ends a request whose client does not.
 	requestBound = 30 * time.Second
+	// HandoverBound is how long a request may take that waits for hand-overs: at
+	// the longest interval three of them, a second, and what follows.
+	HandoverBound = 150 * time.Second
+	// maxRequest bounds the body of a request, in bytes.
+	maxRequest = 64 << 10
 	// stopBound is how long requests in flight may take when serving ends.
 	stopBound = time.Second
 	dialBound = time.Second
@@ -82,20 +97,9 @@ func removeAbandoned(path string) error {
 
 // Serve answers requests on listener until ctx ends.
 func Serve(ctx context.Context, listener net.Listener, backend Backend, log *slog.Logger) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /"+Version+"/status", func(w http.ResponseWriter, r *http.Request) {
-		status, err := backend.Status(r.Context())
-		answer(w, log, status, err)
-	})
-	mux.HandleFunc("POST /"+Version+"/reload", func(w http.ResponseWriter, r *http.Request) {
-		result, err := backend.Reload(r.Context())
-		answer(w, log, result, err)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, fmt.Sprintf("no such request: %s %s", r.Method, r.URL.Path))
-	})
+	mux := routes(backend, log)
 	server := &http.Server{
-		Handler:           http.TimeoutHandler(mux, requestBound, `{"error":"the request took too long"}`),
+		Handler:           mux,
 		ReadHeaderTimeout: requestBound,
 		ReadTimeout:       requestBound,
 		WriteTimeout:      2 * requestBound,
@@ -130,7 +134,11 @@ type failure struct {
 }
 
 func answer(w http.ResponseWriter, log *slog.Logger, body any, err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrInvalid):
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	case err != nil:
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}

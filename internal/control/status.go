@@ -32,6 +32,9 @@ type Status struct {
 	At      time.Time `json:"at"`
 	Release string    `json:"release"` // of the binary that runs
 
+	// Maintenance is set while an operator keeps this node from becoming master.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+
 	Config    ConfigStatus    `json:"config"`
 	Processes []ProcessStatus `json:"processes"`
 	Routers   []RouterStatus  `json:"routers"`
@@ -80,12 +83,17 @@ type ProcessStatus struct {
 
 // RouterStatus is one virtual router and its addresses.
 type RouterStatus struct {
-	Name      string            `json:"name"`
-	Interface string            `json:"interface"`
-	VRID      uint8             `json:"vrid"`
-	State     string            `json:"state"` // init, backup, master, leaving, unknown
-	Since     time.Time         `json:"since"`
-	Reason    string            `json:"reason"` // of the last transition
+	Name      string    `json:"name"`
+	Interface string    `json:"interface"`
+	VRID      uint8     `json:"vrid"`
+	State     string    `json:"state"` // init, backup, master, leaving, unknown
+	Since     time.Time `json:"since"`
+	Reason    string    `json:"reason"` // of the last transition
+	// Ineligible says what keeps this node from being master; empty if nothing does.
+	Ineligible string `json:"ineligible,omitempty"`
+	// Ceded is set after a hand-over on request until this node is master again: it
+	// does not preempt.
+	Ceded     bool              `json:"ceded,omitempty"`
 	Priority  uint8             `json:"priority"`
 	Interval  Milliseconds      `json:"interval_ms"`
 	Source    string            `json:"source,omitempty"` // of own adverts

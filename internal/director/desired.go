@@ -30,6 +30,9 @@ type Role struct {
 	// the new master has announced them; Gave is when it began to give way.
 	Yielding bool
 	Gave     time.Time
+	// Ceded is set in a hand-over on request, and after it until the router is
+	// master again.
+	Ceded bool
 	// Decided is set once this node knows whether it or another is the master.
 	// Until then nothing that a predecessor left in the IPVS table is touched.
 	Decided bool

@@ -59,6 +59,8 @@ type Director struct {
 	Options
 	applier *applier
 	reloads chan struct{} // full during a reload
+	// operations is full while an operator's request is carried out.
+	operations chan struct{}
 
 	config     *config.Config
 	loaded     time.Time
@@ -73,6 +75,12 @@ type Director struct {
 	again    <-chan time.Time // the next step of a pool; nil is none
 	carrier  map[string]bool  // by interface; absent is unknown
 	children process.Children
+
+	// maintenance is what an operator switched on; nil if this node may be master.
+	maintenance        *control.Maintenance
+	maintenanceProblem string // why it is not known
+
+	rolesChanged chan struct{} // closed and replaced when roles change
 
 	generation  uint64
 	requests    map[uint64]chan speaker.State
@@ -95,15 +103,17 @@ type Director struct {
 // New returns a director that does nothing before Run.
 func New(o Options) *Director {
 	return &Director{
-		Options:  o,
-		reloads:  make(chan struct{}, 1),
-		roles:    make(map[string]Role),
-		health:   make(map[string]healthcheck.Verdict),
-		risen:    make(map[string]time.Time),
-		carrier:  make(map[string]bool),
-		requests: make(map[uint64]chan speaker.State),
-		commands: make(chan func()),
-		linkNews: newLinkNews(),
+		Options:      o,
+		reloads:      make(chan struct{}, 1),
+		operations:   make(chan struct{}, 1),
+		rolesChanged: make(chan struct{}),
+		roles:        make(map[string]Role),
+		health:       make(map[string]healthcheck.Verdict),
+		risen:        make(map[string]time.Time),
+		carrier:      make(map[string]bool),
+		requests:     make(map[uint64]chan speaker.State),
+		commands:     make(chan func()),
+		linkNews:     newLinkNews(),
 
 		claims:      make(map[netip.Addr]claim),
 		heardClaims: make(chan arp.Claim, 64),
@@ -171,6 +181,7 @@ func (d *Director) prepare() error {
 		return err
 	}
 	d.loaded = time.Now()
+	d.recallMaintenance()
 	return nil
 }
 

@@ -217,7 +217,7 @@ func (d *Director) transition(t vrrp.Transition) {
 func (d *Director) note(t vrrp.Transition) {
 	before := d.roles[t.Router]
 	role := Role{
-		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval,
+		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval, Ceded: t.Ceded,
 		Decided: before.Decided || decides(t.To, t.Master, t.Reason),
 	}
 	if t.From == t.To || t.Reason == vrrp.ReasonResumed && before.State == t.To {
@@ -285,6 +285,8 @@ func (d *Director) reportPools(c *config.Config, pools map[ipvsctl.ServiceKey]Po
 // update computes the desired state and hands it to the applier.
 func (d *Director) update() uint64 {
 	d.generation++
+	close(d.rolesChanged)
+	d.rolesChanged = make(chan struct{})
 	leavers := len(d.retired)
 	effective := d.effective()
 	if len(d.retired) < leavers {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +193,7 @@ func (n *node) startDirector() {
 		LoadTexts:  n.loadTexts,
 		Restarted:  n.restarted,
 		RunDir:     n.runDir,
+		StateDir:   filepath.Join(n.runDir, "state"),
 		Supervisor: mortal(n.toSupervisor, dead),
 		Speaker:    mortal(n.toSpeaker, dead),
 		Checker:    mortal(n.toChecker, dead),

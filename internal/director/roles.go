@@ -17,7 +17,7 @@ func (d *Director) adopt(s speaker.State) {
 	}
 	for _, r := range s.Routers {
 		before := d.roles[r.Name]
-		role := Role{State: r.State, Master: r.Master, Since: r.Since, Epoch: r.Since, Reason: r.Reason, Interval: r.Interval}
+		role := Role{State: r.State, Master: r.Master, Since: r.Since, Epoch: r.Since, Reason: r.Reason, Interval: r.Interval, Ceded: r.Ceded}
 		if r.Heard != nil && r.State == vrrp.Backup {
 			role.Interval = r.Heard.Interval
 		}
@@ -33,7 +33,7 @@ func (d *Director) resume(hello process.Hello) map[string]vrrp.Resume {
 	for name, role := range d.roles {
 		resume[name] = vrrp.Resume{
 			State: role.State, Since: role.Since, Master: role.Master, MasterInterval: role.Interval,
-			Silent: hello.Down,
+			Silent: hello.Down, Ceded: role.Ceded,
 		}
 	}
 	return resume
@@ -42,7 +42,7 @@ func (d *Director) resume(hello process.Hello) map[string]vrrp.Resume {
 // configureSpeaker tells the speaker what to run. The will is written first, so
 // that no address is ever held without one.
 func (d *Director) configureSpeaker(resume map[string]vrrp.Resume) {
-	routers := Routers(d.config)
+	routers := d.routers()
 	if err := statefile.Save(willPath(d.RunDir), will{Routers: routers}); err != nil {
 		d.Log.Error("writing down what is to be done after a crash of the node", "error", err)
 	}

@@ -47,6 +47,9 @@ type view struct {
 	peers    []peer.Peer
 	pools    map[ipvsctl.ServiceKey]Pool
 
+	maintenance        *control.Maintenance
+	maintenanceProblem string
+
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
 	speakerErr   error
@@ -62,9 +65,8 @@ type view struct {
 // addresses and the IPVS table read from the kernel, now.
 func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	v := view{options: d.Options}
-	answer := make(chan speaker.State, 1)
-	var id uint64
 	err := d.do(ctx, func() {
+		v.maintenance, v.maintenanceProblem = d.maintenance, d.maintenanceProblem
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
 		v.pools = d.pools // never changed, only replaced
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
@@ -74,14 +76,15 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 			last := *d.lastReload
 			v.reload = &last
 		}
-		d.nextID++
-		id = d.nextID
-		d.requests[id] = answer
-		d.send(d.Speaker, speaker.KindStatusRequest, strconv.FormatUint(id, 10), speaker.StatusRequest{ID: id})
 	})
 	if err != nil {
 		return control.Status{}, fmt.Errorf("asking the director: %w", err)
 	}
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		v.speaker, v.speakerErr = d.askSpeaker(ctx)
+	}()
 	kernel, cancel := context.WithTimeout(ctx, kernelBound)
 	defer cancel()
 	v.addresses, v.addressErr = d.Host.Addresses(kernel)
@@ -90,27 +93,45 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	}
 	v.announced, v.announcedErr = d.Host.Announced(kernel)
 	v.applied = d.applier.outcome()
+	<-asked
+	v.now = time.Now()
+	return v.status(), nil
+}
+
+// askSpeaker asks the speaker for the state of its routers.
+func (d *Director) askSpeaker(ctx context.Context) (speaker.State, error) {
+	answer := make(chan speaker.State, 1)
+	var id uint64
+	err := d.do(ctx, func() {
+		d.nextID++
+		id = d.nextID
+		d.requests[id] = answer
+		d.send(d.Speaker, speaker.KindStatusRequest, strconv.FormatUint(id, 10), speaker.StatusRequest{ID: id})
+	})
+	if err != nil {
+		return speaker.State{}, fmt.Errorf("asking the director: %w", err)
+	}
 	bound := time.NewTimer(speakerBound)
 	defer bound.Stop()
 	select {
-	case v.speaker = <-answer:
+	case state := <-answer:
+		return state, nil
 	case <-bound.C:
-		v.speakerErr = errors.New("the speaker does not answer")
 		// Also for a client that is gone: the loop answers as long as it runs.
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), speakerBound)
 		defer cancel()
 		_ = d.do(bounded, func() { delete(d.requests, id) })
+		return speaker.State{}, errors.New("the speaker does not answer")
 	}
-	v.now = time.Now()
-	return v.status(), nil
 }
 
 // status is a pure function of the view.
 func (v *view) status() control.Status {
 	s := control.Status{
 		API: control.Version, Node: v.config.Node, At: v.now, Release: v.options.Release,
-		Config:   control.ConfigStatus{Path: v.options.Path, Digest: v.config.Digest, Loaded: v.loaded, LastReload: v.reload},
-		Problems: []string{},
+		Config:      control.ConfigStatus{Path: v.options.Path, Digest: v.config.Digest, Loaded: v.loaded, LastReload: v.reload},
+		Maintenance: v.maintenance,
+		Problems:    []string{},
 	}
 	if v.children.Supervisor != 0 {
 		s.Processes = append(s.Processes, control.ProcessStatus{Role: string(process.Supervisor), PID: v.children.Supervisor, Since: v.children.Since})
@@ -162,6 +183,7 @@ func (v *view) router(r config.VRRP) control.RouterStatus {
 		out.Sent, out.Received, out.Dropped = live.Sent, live.Received, live.Dropped
 		out.Lateness, out.MaxLate = control.Of(live.LatestLateness), control.Of(live.MaxLateness)
 		out.Problem = live.Problem
+		out.Ineligible, out.Ceded = string(live.Ineligible), live.Ceded
 		if h := live.Heard; h != nil {
 			out.Peer = &control.PeerStatus{
 				Address: text(h.From), Priority: h.Priority, Interval: control.Of(h.Interval),
@@ -283,6 +305,9 @@ func (v *view) problems(s *control.Status) []string {
 		if p.PID == 0 {
 			say("the %s is not running (last exit: %s)", p.Role, p.LastExit)
 		}
+	}
+	if v.maintenanceProblem != "" {
+		say("whether this node is in maintenance is not known: %s", v.maintenanceProblem)
 	}
 	for _, r := range s.Routers {
 		v.routerProblems(say, r)

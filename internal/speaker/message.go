@@ -14,6 +14,9 @@ const (
 	KindConfigure = "configure"
 	// KindLink tells of an interface's carrier: Link. Director to speaker.
 	KindLink = "link"
+	// KindHandover asks the speaker to give roles away on request: Handover.
+	// Director to speaker.
+	KindHandover = "handover"
 	// KindShutdown asks the speaker to hand over everything and stop; no body.
 	// Director to speaker.
 	KindShutdown = "shutdown"
@@ -40,6 +43,11 @@ type Configure struct {
 type Link struct {
 	Interface string `json:"interface"`
 	Up        bool   `json:"up"`
+}
+
+// Handover names the virtual routers to hand over.
+type Handover struct {
+	Routers []string `json:"routers"`
 }
 
 // StatusRequest asks for the state of all routers.

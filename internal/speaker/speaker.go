@@ -103,6 +103,12 @@ func (s *server) handle(ctx context.Context, m process.Message) error {
 			return err
 		}
 		s.speaker.Link(l.Interface, l.Up)
+	case KindHandover:
+		var h Handover
+		if err := m.Decode(&h); err != nil {
+			return err
+		}
+		s.speaker.Handover(h.Routers)
 	case KindStatusRequest:
 		var r StatusRequest
 		if err := m.Decode(&r); err != nil {
