@@ -218,6 +218,9 @@ func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took tim
 	if r.Outcome == Pass || r.Outcome == Fail {
 		h := Hysteresis{Status: v.Status, Rising: v.Rising, Falling: v.Falling}.
 			Next(r.Outcome == Pass, e.target.Rise, e.target.Fall)
+		if r.Decided {
+			h = Hysteresis{}.Next(r.Outcome == Pass, 1, 1)
+		}
 		if h.Status != v.Status {
 			v.Since = now
 			news = true

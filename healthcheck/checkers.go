@@ -9,6 +9,7 @@ import (
 // kinds has, for every target type, what makes its checker from the options. It
 // is never written to.
 var kinds = map[string]func(Options) (Checker, error){
+	"agent":      kind[Agent],
 	"dns":        kind[DNS],
 	"exec":       kind[Exec],
 	"file":       kind[File],

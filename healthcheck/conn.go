@@ -56,6 +56,9 @@ func bound(ctx context.Context, conn net.Conn) (end func()) {
 // was reached. doing says what was waited for: "the banner".
 func talkResult(err error, doing string) Result {
 	var netErr net.Error
+	if alert := tlsAlert(err); alert != "" {
+		return Result{Outcome: Fail, Reason: ReasonTLS, Detail: alert}
+	}
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Result{Outcome: Fail, Reason: ReasonClosed, Detail: "waiting for " + doing}

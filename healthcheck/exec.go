@@ -22,6 +22,10 @@ type Exec struct {
 	Command []string `json:"command,omitempty"`
 	// User is who it runs as; it defaults to nobody.
 	User string `json:"user,omitempty"`
+	// ExitWeight has the exit status say the server's share of its weight too: 2
+	// is none of it, 102 all of it, 255 is 253 percent. 0 leaves the weight as it
+	// is, and 1 fails.
+	ExitWeight bool `json:"exit_weight,omitempty"`
 }
 
 func (s Exec) checker() (Checker, error) {
@@ -55,6 +59,8 @@ func (s Exec) run(ctx context.Context, _ time.Time, t Target) Result {
 		return Result{Outcome: Fail, Reason: ReasonTimeout, Detail: withWords("killed", said)}
 	case got.Signal != "":
 		return Result{Outcome: Fail, Reason: ReasonExit, Detail: withWords("ended by a signal: "+got.Signal, said)}
+	case s.ExitWeight && got.Exit >= 2:
+		return Result{Outcome: Pass, Reason: ReasonAnswered, Detail: said, Share: Percent(got.Exit - 2)}
 	case got.Exit != 0:
 		return Result{Outcome: Fail, Reason: ReasonExit, Detail: withWords(fmt.Sprintf("exit status %d", got.Exit), said)}
 	}

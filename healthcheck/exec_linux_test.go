@@ -36,6 +36,18 @@ func TestExec(t *testing.T) {
 			want(t, probe(t, tt.spec, address, 700*time.Millisecond), tt.outcome, tt.reason, tt.detail)
 		})
 	}
+	for text, share := range map[string]Share{"exit 0": {}, "exit 2": Percent(0), "exit 77": Percent(75), "exit 102": Percent(100), "exit 255": Percent(253)} {
+		spec := sh("echo said; " + text)
+		spec.ExitWeight = true
+		got := probe(t, spec, address, 700*time.Millisecond)
+		want(t, got, Pass, ReasonAnswered, "said")
+		if got.Share != share {
+			t.Errorf("%s: share %+v, want %+v", text, got.Share, share)
+		}
+	}
+	weighs := sh("exit 1")
+	weighs.ExitWeight = true
+	want(t, probe(t, weighs, address, 700*time.Millisecond), Fail, ReasonExit, "exit status 1")
 	for _, spec := range []Exec{{}, {Command: []string{"true"}}, {Command: []string{"/bin/a\x00"}}, {Command: []string{"/a"}, User: "a:b"}} {
 		if _, err := spec.checker(); err == nil {
 			t.Errorf("%+v is accepted", spec)

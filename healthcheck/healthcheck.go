@@ -125,6 +125,9 @@ type Result struct {
 	Warning bool
 	// Share of its weight that the server asks for; it counts in a pass alone.
 	Share Share
+	// Decided marks the outcome as a decision of the server's own side, which
+	// counts at once, without Rise and Fall.
+	Decided bool
 }
 
 // Checker makes one check, which begins at now. It returns once ctx ends, which

@@ -21,6 +21,10 @@ type HTTPExpect struct {
 	Body string `json:"body,omitempty"`
 	// BodyRegexp has to match there, in the syntax of the package regexp.
 	BodyRegexp string `json:"body_regexp,omitempty"`
+	// JSON are fields that the body, a JSON document of at most 64 KiB, has to
+	// have with these values: texts, numbers or truth values, by their paths:
+	// "checks.0.state".
+	JSON map[string]any `json:"json,omitempty"`
 	// Headers have to be there with these values; an empty one stands for any.
 	Headers map[string]string `json:"headers,omitempty"`
 }
@@ -70,6 +74,7 @@ func (r *StatusRange) UnmarshalText(text []byte) error {
 type httpMatcher struct {
 	HTTPExpect
 	names []string // of Headers, sorted
+	paths []string // of JSON, sorted
 	body  *regexp.Regexp
 }
 
@@ -84,7 +89,13 @@ func (e HTTPExpect) matcher(method string) (*httpMatcher, error) {
 		}
 	}
 	m.names = slices.Sorted(maps.Keys(e.Headers))
-	if method == http.MethodHead && (e.Body != "" || e.BodyRegexp != "") {
+	for path, value := range e.JSON {
+		if err := cmp.Or(ValidJSONPath(path), validJSONValue(value)); err != nil {
+			return nil, fmt.Errorf("json: %w", err)
+		}
+	}
+	m.paths = slices.Sorted(maps.Keys(e.JSON))
+	if method == http.MethodHead && (e.Body != "" || e.BodyRegexp != "" || len(e.JSON) > 0) {
 		return nil, errors.New("an answer to HEAD has no body")
 	}
 	if e.BodyRegexp != "" {
@@ -118,12 +129,17 @@ func (m *httpMatcher) judge(response *http.Response) Result {
 			return Result{Outcome: Fail, Reason: ReasonHeader, Detail: name + ": " + quoted([]byte(values[0]))}
 		}
 	}
-	if m.Body == "" && m.body == nil {
+	if m.Body == "" && m.body == nil && len(m.paths) == 0 {
 		return Result{Outcome: Pass, Reason: ReasonAnswered, Detail: status}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, readLimit))
 	if err != nil {
 		return bodyResult(err)
+	}
+	if len(m.paths) > 0 {
+		if r, equal := judgeJSON(body, m.paths, m.JSON); !equal {
+			return r
+		}
 	}
 	if strings.Contains(string(body), m.Body) && (m.body == nil || m.body.Match(body)) {
 		return Result{Outcome: Pass, Reason: ReasonAnswered, Detail: status}

@@ -10,6 +10,7 @@ const (
 	ReasonAnswered    Reason = "answered as expected"
 	ReasonNotRefused  Reason = "not refused" // silence, where that is enough
 	ReasonExit        Reason = "script failed"
+	ReasonAgent       Reason = "agent says so" // the detail has its words
 	ReasonPresent     Reason = "file present"
 	ReasonAbsent      Reason = "file absent"
 	ReasonRefused     Reason = "connection refused"

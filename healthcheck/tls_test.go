@@ -120,6 +120,71 @@ func TestTLSReadsItsAuthoritiesAnewWhenTheyChange(t *testing.T) {
 	want(t, once(), Pass, ReasonConnected, "")
 }
 
+func TestTLSShowsItsOwnCertificate(t *testing.T) {
+	now := time.Now()
+	server, ca := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "127.0.0.1")
+	own, ownCA := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "check")
+	foreign, _ := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "check")
+	clients := x509.NewCertPool()
+	clients.AddCert(ownCA)
+	// The last word of a handshake of version 1.3 is the client's.
+	address := serveTLS(t, &tls.Config{
+		Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MaxVersion: tls.VersionTLS12,
+	})
+	folder := t.TempDir()
+	pair := TLS{CA: authority(t, ca), Certificate: filepath.Join(folder, "cert.pem"), Key: filepath.Join(folder, "key.pem")}
+	check, err := TLSHandshake{TLS: pair}.checker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	once := func() Result { return check(t.Context(), time.Now(), Target{Address: address}) }
+	want(t, once(), Inconclusive, ReasonCannot, "own certificate")
+	writePair(t, folder, own)
+	want(t, once(), Pass, ReasonConnected, "")
+	writePair(t, folder, foreign)
+	later := now.Add(time.Minute)
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		if err := os.Chtimes(filepath.Join(folder, name), later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, once(), Fail, ReasonTLS, "")
+	if err := os.WriteFile(pair.Key, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // it is not forgotten that it is wrong
+		want(t, once(), Inconclusive, ReasonCannot, "with key")
+	}
+	want(t, probe(t, TLSHandshake{TLS: TLS{CA: pair.CA}}, address, time.Second), Fail, ReasonTLS, "the server")
+
+	both := filepath.Join(folder, "both.pem")
+	writePair(t, folder, own)
+	var text []byte
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		part, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, part...)
+	}
+	if err := os.WriteFile(both, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, probe(t, TLSHandshake{TLS: TLS{CA: pair.CA, Certificate: both}}, address, time.Second), Pass, ReasonConnected, "")
+	for _, bad := range []TLS{{Key: "/k"}, {Certificate: "c"}, {Certificate: "/c", Key: "k"}} {
+		if err := Encode(TLSHandshake{TLS: bad}).Validate("tls"); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
+
+func TestHTTPSTellsThatItsCertificateIsMissing(t *testing.T) {
+	now := time.Now()
+	server, _ := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "127.0.0.1")
+	address := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAnyClientCert})
+	want(t, probe(t, HTTPS{TLS: TLS{SkipVerify: true}}, address, time.Second), Fail, ReasonTLS, "certificate required")
+}
+
 func TestTLSVersionsAndProtocols(t *testing.T) {
 	now := time.Now()
 	server, _ := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "127.0.0.1")

@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -25,6 +23,11 @@ type TLS struct {
 	// CA is the absolute path of a PEM file with the authorities to trust, read
 	// anew when it changes; empty is the system's.
 	CA string `json:"ca,omitempty"`
+	// Certificate and Key are the absolute paths of PEM files with what the check
+	// shows to servers that ask for a certificate, read anew when they change.
+	// Key defaults to Certificate; both empty is none.
+	Certificate string `json:"certificate,omitempty"`
+	Key         string `json:"key,omitempty"`
 	// MinVersion is "1.0", "1.1", "1.2" (the default) or "1.3".
 	MinVersion string `json:"min_version,omitempty"`
 	// ExpiryWarning and ExpiryFailure say how long before the end of its
@@ -47,7 +50,7 @@ type tlsClient struct {
 // client makes ready what connects with the given application protocols. name is
 // the default of SNI.
 func (s TLS) client(name string, protocols ...string) (*tlsClient, error) {
-	c := &tlsClient{TLS: s, name: cmp.Or(s.SNI, name), roots: &caFile{path: s.CA}}
+	c := &tlsClient{TLS: s, name: cmp.Or(s.SNI, name), roots: &caFile{file: pemFile{path: s.CA}}}
 	// VerifyConnection verifies in place of the library, which takes its
 	// authorities once and for all.
 	c.config = &tls.Config{InsecureSkipVerify: true, NextProtos: protocols, MinVersion: tls.VersionTLS12}
@@ -72,8 +75,18 @@ func (s TLS) client(name string, protocols ...string) (*tlsClient, error) {
 		return nil, errors.New("ca together with skip_verify: it would not be looked at")
 	case s.CA != "" && !filepath.IsAbs(s.CA):
 		return nil, fmt.Errorf("ca %q: not an absolute path", s.CA)
+	case s.Certificate == "" && s.Key != "":
+		return nil, errors.New("key without certificate")
+	case s.Certificate != "" && !filepath.IsAbs(s.Certificate):
+		return nil, fmt.Errorf("certificate %q: not an absolute path", s.Certificate)
+	case s.Key != "" && !filepath.IsAbs(s.Key):
+		return nil, fmt.Errorf("key %q: not an absolute path", s.Key)
 	case s.ExpiryWarning < 0, s.ExpiryFailure < 0:
 		return nil, errors.New("an expiry margin is negative")
+	}
+	if s.Certificate != "" {
+		own := &ownCertificate{certificate: pemFile{path: s.Certificate}, key: pemFile{path: cmp.Or(s.Key, s.Certificate)}}
+		c.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.pair() }
 	}
 	return c, nil
 }
@@ -150,7 +163,6 @@ func (e *certificateError) Unwrap() error { return e.err }
 // handshakeResult translates the error of connecting to a TLS server.
 func handshakeResult(err error) Result {
 	var (
-		alert       tls.AlertError
 		certificate *certificateError
 		header      tls.RecordHeaderError
 		connect     *net.OpError
@@ -161,8 +173,6 @@ func handshakeResult(err error) Result {
 		return Result{Outcome: Inconclusive, Reason: ReasonCannot, Detail: shorten(err.Error())}
 	case errors.As(err, &certificate):
 		return Result{Outcome: Fail, Reason: ReasonCertificate, Detail: shorten(certificate.Error())}
-	case errors.As(err, &alert):
-		return Result{Outcome: Fail, Reason: ReasonTLS, Detail: shorten("the server: " + alert.Error())}
 	case errors.As(err, &header):
 		return Result{Outcome: Fail, Reason: ReasonMalformed, Detail: "not TLS"}
 	case errors.As(err, &connect) && connect.Op == "dial":
@@ -175,47 +185,14 @@ func handshakeResult(err error) Result {
 	return r
 }
 
+// tlsAlert returns what a server said before it ended TLS, or "".
+func tlsAlert(err error) string {
+	var remote *net.OpError
+	if !errors.As(err, &remote) || remote.Op != "remote error" {
+		return ""
+	}
+	return shorten("the server: " + remote.Err.Error())
+}
+
 // errCannot marks errors of this host that say nothing about the server.
 var errCannot = errors.New("check cannot be made")
-
-// caFileLimit bounds the size of a file of authorities, in bytes.
-const caFileLimit = 16 << 20
-
-// caFile is a file of trusted authorities, read when it has changed.
-type caFile struct {
-	path string
-
-	mu      sync.Mutex
-	changed time.Time // guarded by mu, as what follows
-	size    int64
-	read    *x509.CertPool
-}
-
-// pool returns the authorities; nil stands for the system's.
-func (f *caFile) pool() (*x509.CertPool, error) {
-	if f.path == "" {
-		return nil, nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the authorities: %w", errCannot, err)
-	}
-	if f.read != nil && info.ModTime().Equal(f.changed) && info.Size() == f.size {
-		return f.read, nil
-	}
-	if !info.Mode().IsRegular() || info.Size() > caFileLimit {
-		return nil, fmt.Errorf("%w: %s is not a file of at most %d bytes", errCannot, f.path, caFileLimit)
-	}
-	text, err := os.ReadFile(f.path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the authorities: %w", errCannot, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%w: %s has no certificate in PEM form", errCannot, f.path)
-	}
-	f.changed, f.size, f.read = info.ModTime(), info.Size(), pool
-	return pool, nil
-}

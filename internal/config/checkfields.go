@@ -61,6 +61,36 @@ func (t *table) words(key string, wrong func(name, value string) string) map[str
 	return words
 }
 
+// readJSONFields reads the fields that a JSON document is to have, by their paths.
+func readJSONFields(t *table, method string) map[string]any {
+	c, present, ok := t.child("json")
+	if !present || !ok {
+		return nil
+	}
+	const legal = "a string, a number or a truth value"
+	if method == "HEAD" {
+		t.found.add(c.place, problem{message: "an answer to HEAD has no body"})
+		return nil
+	}
+	fields := make(map[string]any)
+	for _, path := range slices.Sorted(maps.Keys(c.values)) {
+		v, _ := c.get(path)
+		if err := healthcheck.ValidJSONPath(path); err != nil {
+			t.found.add(v.place, problem{message: err.Error(), legal: "names of fields and indices, with dots between them"})
+			continue
+		}
+		switch data := v.data.(type) {
+		case int64:
+			fields[path] = float64(data)
+		case string, bool, float64:
+			fields[path] = data
+		default:
+			v.mismatch("the value of a field", legal, "")
+		}
+	}
+	return fields
+}
+
 // statuses reads a list of HTTP status codes and ranges of them.
 func (t *table) statuses(key string) (ranges []healthcheck.StatusRange, good bool) {
 	const legal = `codes from 100 to 599 such as 200, ranges of them such as "200-299"`

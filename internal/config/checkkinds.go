@@ -71,7 +71,7 @@ func readSMTP(t *table) healthcheck.Spec {
 		spec.StartTLS, spec.TLS = true, secure
 		return spec
 	}
-	for _, key := range []string{"sni", "skip_verify", "ca", "min_version", "expiry_warning", "expiry_failure"} {
+	for _, key := range secureKeys() {
 		if data, ok := t.values[key]; ok && starttls.sound() {
 			t.found.add(t.value(key, data).place, problem{message: "there is no TLS without starttls", legal: "starttls = true besides it"})
 		}
@@ -103,7 +103,8 @@ func readExec(t *table) healthcheck.Spec {
 	t.require("command")
 	command, _ := t.strings("command", legal)
 	user := t.name("user")
-	spec := healthcheck.Exec{Command: []string{"/"}, User: user.or("nobody")}
+	weight := t.truth("exit_weight")
+	spec := healthcheck.Exec{Command: []string{"/"}, User: user.or("nobody"), ExitWeight: weight.or(false)}
 	for i, f := range command {
 		if i == 0 && f.good && !filepath.IsAbs(f.value) {
 			t.found.add(f.place, problem{message: "not an absolute path", legal: legal})
@@ -111,4 +112,9 @@ func readExec(t *table) healthcheck.Spec {
 		spec.Command = append(spec.Command[:i], f.value)
 	}
 	return spec
+}
+
+func readAgent(t *table) healthcheck.Spec {
+	t.require("port") // an agent is never at the port of the service
+	return healthcheck.Agent{Send: t.bytes("send").value}
 }

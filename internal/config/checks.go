@@ -24,9 +24,14 @@ type checkKind struct {
 // commonCheckKeys are the keys of every type, but for port.
 func commonCheckKeys() []string { return []string{"type", "every", "timeout", "rise", "fall"} }
 
+// secureKeys are those of every type that speaks TLS.
+func secureKeys() []string {
+	return []string{"sni", "skip_verify", "ca", "certificate", "key", "min_version", "expiry_warning", "expiry_failure"}
+}
+
 func checkKinds() []checkKind {
 	http := []string{"method", "path", "host", "headers", "body", "expect"}
-	secure := []string{"sni", "skip_verify", "ca", "min_version", "expiry_warning", "expiry_failure"}
+	secure := secureKeys()
 	return []checkKind{
 		{name: "tcp", keys: []string{"send", "send_hex", "expect", "expect_hex"}, read: readTCP},
 		{name: "http", keys: http, read: func(t *table) healthcheck.Spec { return readHTTP(t) }},
@@ -41,7 +46,8 @@ func checkKinds() []checkKind {
 		{name: "mysql", keys: []string{"user"}, read: func(t *table) healthcheck.Spec { return healthcheck.MySQL{User: readUser(t)} }},
 		{name: "postgresql", keys: []string{"user"}, read: func(t *table) healthcheck.Spec { return healthcheck.PostgreSQL{User: readUser(t)} }},
 		{name: "file", keys: []string{"path", "up_when"}, portless: true, read: readFile},
-		{name: "exec", keys: []string{"command", "user"}, read: readExec},
+		{name: "exec", keys: []string{"command", "user", "exit_weight"}, read: readExec},
+		{name: "agent", keys: []string{"send", "send_hex"}, read: readAgent},
 		{name: "tls", keys: slices.Concat(secure, []string{"alpn"}), read: readTLSHandshake},
 	}
 }
@@ -147,6 +153,7 @@ func readExpect(parent *table, method string) healthcheck.HTTPExpect {
 			t.found.add(f.place, problem{message: innermost(err), legal: "a regular expression in Go's syntax (RE2)"})
 		}
 	}
+	e.JSON = readJSONFields(t, method)
 	for _, f := range []field[string]{body, pattern} {
 		if f.good && f.value != "" && method == "HEAD" {
 			t.found.add(f.place, problem{message: "an answer to HEAD has no body"})
@@ -183,6 +190,16 @@ func readTLS(t *table) healthcheck.TLS {
 	sni := t.hostName("sni")
 	skip := t.truth("skip_verify")
 	ca := t.str("ca", "an absolute path")
+	const pem = "the absolute path of a PEM file"
+	certificate, key := t.str("certificate", pem), t.str("key", pem)
+	for _, f := range []field[string]{certificate, key} {
+		if f.good && !filepath.IsAbs(f.value) {
+			t.found.add(f.place, problem{message: "not an absolute path", legal: pem})
+		}
+	}
+	if key.good && !certificate.set {
+		t.found.add(key.place, problem{message: "a key without its certificate", legal: "certificate besides it"})
+	}
 	version := t.choice("min_version", healthcheck.TLSVersions())
 	warning := t.duration("expiry_warning", expirySpan())
 	failure := t.duration("expiry_failure", expirySpan())
@@ -199,7 +216,8 @@ func readTLS(t *table) healthcheck.TLS {
 		})
 	}
 	return healthcheck.TLS{
-		SNI: sni.or(""), SkipVerify: skip.or(false), CA: ca.or(""), MinVersion: version.or("1.2"),
+		SNI: sni.or(""), SkipVerify: skip.or(false), CA: ca.or(""),
+		Certificate: certificate.or(""), Key: key.or(""), MinVersion: version.or("1.2"),
 		ExpiryWarning: healthcheck.Span(warning.or(max(defaultExpiryWarning, 2*failure.or(0)))),
 		ExpiryFailure: healthcheck.Span(failure.or(0)),
 	}
