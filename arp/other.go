@@ -20,5 +20,10 @@ func Probe(context.Context, string, netip.Addr, time.Duration) ([]Answer, error)
 	return nil, errOtherSystem
 }
 
+// Reach asks the segment whether anybody has an address; on Linux alone.
+func Reach(context.Context, string, netip.Addr, time.Duration) (Answer, bool, error) {
+	return Answer{}, false, errOtherSystem
+}
+
 // Claims reports who claims an address; on Linux alone.
 func Claims(context.Context, string, func(netip.Addr) bool, func(Claim)) error { return errOtherSystem }

@@ -29,14 +29,28 @@ import (
 // probes are spread over wait. If ctx ends first, the answers so far come with its
 // error. Needs CAP_NET_RAW.
 func Probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) ([]Answer, error) {
-	answers, err := probe(ctx, ifname, addr, wait)
+	answers, err := probe(ctx, ifname, addr, wait, 0)
 	if err != nil {
 		return answers, fmt.Errorf("asking for %s on %s: %w", addr, ifname, err)
 	}
 	return answers, nil
 }
 
-func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) ([]Answer, error) {
+// Reach is Probe for whoever wants to know whether anybody has the address: it
+// returns at the first answer. found is false if there was none.
+func Reach(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) (first Answer, found bool, err error) {
+	answers, err := probe(ctx, ifname, addr, wait, 1)
+	if len(answers) > 0 {
+		return answers[0], true, nil
+	}
+	if err != nil {
+		return Answer{}, false, fmt.Errorf("asking for %s on %s: %w", addr, ifname, err)
+	}
+	return Answer{}, false, nil
+}
+
+// probe collects answers for wait, or until there are enough; 0: there never are.
+func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration, enough int) ([]Answer, error) {
 	if wait <= 0 {
 		return nil, errors.New("there is no time to wait for an answer")
 	}
@@ -68,7 +82,9 @@ func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Durati
 		case err != nil:
 			return answers, contextOr(ctx, err)
 		case claim.Address == addr:
-			answers = collect(answers, claim.MAC, time.Since(start))
+			if answers = collect(answers, claim.MAC, time.Since(start)); len(answers) == enough {
+				return answers, nil
+			}
 		}
 	}
 }

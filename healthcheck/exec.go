@@ -14,7 +14,8 @@ import (
 )
 
 // Exec passes when a program ends with status 0. The program finds the target's
-// address and port in HALDIR_ADDRESS and HALDIR_PORT. At the timeout it is
+// address and port in HALDIR_ADDRESS and HALDIR_PORT, unless the address is the
+// unspecified one. At the timeout it is
 // killed with its whole process group.
 type Exec struct {
 	// Command is the absolute path of the program and its arguments. No shell
@@ -44,10 +45,11 @@ func (s Exec) checker() (Checker, error) {
 }
 
 func (s Exec) run(ctx context.Context, _ time.Time, t Target) Result {
-	got, err := script.Run(ctx, script.Command{Args: s.Command, User: s.User, Env: []string{
-		"HALDIR_ADDRESS=" + t.Address.Addr().String(),
-		"HALDIR_PORT=" + strconv.Itoa(int(t.Address.Port())),
-	}})
+	var env []string
+	if !t.Address.Addr().IsUnspecified() {
+		env = []string{"HALDIR_ADDRESS=" + t.Address.Addr().String(), "HALDIR_PORT=" + strconv.Itoa(int(t.Address.Port()))}
+	}
+	got, err := script.Run(ctx, script.Command{Args: s.Command, User: s.User, Env: env})
 	said, _, _ := strings.Cut(strings.TrimSpace(string(got.Output)), "\n")
 	said = shorten(said)
 	switch {

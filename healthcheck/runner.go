@@ -60,6 +60,22 @@ func NewRunner(sink func(Verdict), log *slog.Logger) *Runner {
 	}
 }
 
+// Extend lets targets have types that are not this package's, each with what
+// makes its Checker. It is called before Run.
+func (r *Runner) Extend(types map[string]func(Options) (Checker, error)) {
+	own := r.prepare
+	r.prepare = func(t Target) (Checker, error) {
+		build := types[t.Type]
+		if build == nil {
+			return own(t)
+		}
+		if err := t.validateTiming(); err != nil {
+			return nil, err
+		}
+		return build(t.Options)
+	}
+}
+
 // Set makes targets the whole set. It never blocks, may be called at any time,
 // also before Run, and leaves alone what has not changed:
 //

@@ -62,16 +62,10 @@ func (l *loop) reconcile(now time.Time) {
 				l.remove(r)
 			}
 		default:
-			r.refused = ""
 			if !cfg.equal(&r.cfg) {
-				r.cfg = *cfg
 				l.warn(cfg)
-				l.step(now, r, Event{Kind: EventConfigure, Config: cfg})
 			}
-			// Whoever is in Init on a link that is fit was not eligible before.
-			if r.state() == Init && r.link.usable && r.machine != nil && r.cfg.Ineligible == "" {
-				l.start(now, r, ReasonEligible)
-			}
+			l.reconfigure(now, r, cfg)
 		}
 	}
 	var added []*router

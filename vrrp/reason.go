@@ -18,6 +18,8 @@ const (
 	ReasonHandover        Reason = "handed over on request"
 	ReasonEligible        Reason = "eligible again"        // RouterConfig.Ineligible is no longer set
 	ReasonMaintenance     Reason = "maintenance"           // RouterConfig.Ineligible, by an operator
+	ReasonTracker         Reason = "tracker down"          // RouterConfig.Ineligible, by what the router depends on
+	ReasonWaiting         Reason = "tracker not checked"   // the same, before it was checked
 	ReasonSuccessor       Reason = "successor heard"       // end of Leaving
 	ReasonHandoverTimeout Reason = "no successor heard"    // end of Leaving, bound passed
 	ReasonLinkDown        Reason = "link down"             // no carrier, or the interface is gone

@@ -6,6 +6,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/script"
 )
 
 // load reads the configuration. A director must find its interfaces and its
@@ -15,7 +16,7 @@ func (s *settings) load(director bool) (*config.Config, error) {
 }
 
 func (s *settings) options(director bool) config.Options {
-	options := config.Options{Node: s.node, Addresses: ownAddresses}
+	options := config.Options{Node: s.node, Addresses: ownAddresses, Program: script.Safe}
 	if director {
 		options.Interfaces, options.RequireDirector = config.HostInterfaces, true
 	}

@@ -11,12 +11,14 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/track"
 )
 
 // Run checks until ctx ends.
 func Run(ctx context.Context, director process.Link, log *slog.Logger) error {
 	s := &server{director: director, log: log}
 	s.runner = healthcheck.NewRunner(func(v healthcheck.Verdict) { s.send(KindVerdict, v.ID, v) }, log)
+	s.runner.Extend(track.Types())
 	loop, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)

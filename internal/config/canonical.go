@@ -49,20 +49,21 @@ type (
 		Services []canonicalService `toml:"service"`
 	}
 	canonicalVRRP struct {
-		Name           string        `toml:"name"`
-		Interface      string        `toml:"interface"`
-		RouterID       int           `toml:"router_id"`
-		Version        int           `toml:"version"`
-		Checksum       string        `toml:"checksum,omitempty"`
-		Authentication string        `toml:"authentication,omitempty"`
-		Priority       any           `toml:"priority"`
-		Interval       string        `toml:"interval"`
-		Preempt        bool          `toml:"preempt"`
-		PreemptDelay   string        `toml:"preempt_delay,omitempty"`
-		Addresses      []string      `toml:"addresses"`
-		Peers          []string      `toml:"peers,omitempty"`
-		MinTTL         int           `toml:"min_ttl,omitzero"`
-		GARP           canonicalGARP `toml:"garp"`
+		Name           string           `toml:"name"`
+		Interface      string           `toml:"interface"`
+		RouterID       int              `toml:"router_id"`
+		Version        int              `toml:"version"`
+		Checksum       string           `toml:"checksum,omitempty"`
+		Authentication string           `toml:"authentication,omitempty"`
+		Priority       any              `toml:"priority"`
+		Interval       string           `toml:"interval"`
+		Preempt        bool             `toml:"preempt"`
+		PreemptDelay   string           `toml:"preempt_delay,omitempty"`
+		Addresses      []string         `toml:"addresses"`
+		Peers          []string         `toml:"peers,omitempty"`
+		MinTTL         int              `toml:"min_ttl,omitzero"`
+		GARP           canonicalGARP    `toml:"garp"`
+		Track          []map[string]any `toml:"track,omitempty"`
 	}
 	canonicalGARP struct {
 		Burst   int    `toml:"burst"`
@@ -117,6 +118,7 @@ func canonicalVRRPOf(v VRRP) canonicalVRRP {
 	if v.InterfaceTemplate != "" {
 		c.Interface = v.InterfaceTemplate
 	}
+	c.Track = canonicalTrack(v.Track)
 	if v.PreemptDelay > 0 {
 		c.PreemptDelay = plain(v.PreemptDelay)
 	}

@@ -73,6 +73,8 @@ type VRRP struct {
 	// MinTTL is the lowest TTL accepted from a peer, 1..255; 0 is any.
 	MinTTL uint8
 	GARP   GARP
+	// Track is what else the router depends on, in the order of the file.
+	Track []Tracker
 }
 
 // Secret is a text that is not to be printed, which String does not.

@@ -20,6 +20,9 @@ type Options struct {
 	// Interfaces lists this host's interface names. Nil skips the check that an
 	// interface exists.
 	Interfaces func() ([]string, error)
+	// Program says why a program must not be run on this host, or returns nil. A
+	// nil Program skips the question.
+	Program func(path string) error
 	// Hostname returns this host's name. Nil is os.Hostname.
 	Hostname func() (string, error)
 	// RequireDirector demands that this node can be a director: a priority table

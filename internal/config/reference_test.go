@@ -166,3 +166,34 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestReferenceTrack loads the trackers that the reference shows, and looks for
+// every kind and key there.
+func TestReferenceTrack(t *testing.T) {
+	text, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "\n# track = [\n")
+	block, _, found := strings.Cut(block, "\n# ]\n")
+	if !found {
+		t.Fatal("the reference shows no trackers")
+	}
+	list := "track = [\n" + regexp.MustCompile("(?m)^# ").ReplaceAllString(block, "") + "\n]\n"
+	c := load(t, write(t, "track.toml", strings.Replace(withCheck("tcp", ""), "[[service]]", list+"[[service]]", 1)), testHost())
+	kinds := map[string]bool{}
+	for _, tracker := range c.VRRP[0].Track {
+		kinds[tracker.Kind] = true
+	}
+	for _, kind := range []string{TrackInterface, TrackScript, TrackFile, TrackNumber, TrackProcess, TrackARP, TrackService} {
+		if !kinds[kind] {
+			t.Errorf("the reference shows no tracker of kind %s", kind)
+		}
+	}
+	for _, key := range []string{"weight", "down_delay", "up_delay", "script", "every", "timeout", "fall", "rise", "user",
+		"up_when", "number", "process", "arguments", "at_least", "gateway", "by", "service", "below"} {
+		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(block) {
+			t.Errorf("the reference does not show %s", key)
+		}
+	}
+}

@@ -16,7 +16,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"[node]", []string{"name"}, nil},
-		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp"}},
+		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "healthy_when"}, []string{"check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},

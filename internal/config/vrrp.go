@@ -20,6 +20,7 @@ type vrrpBlock struct {
 	peers     []peerField
 	priority  place
 	byNode    map[string]field[int64]
+	track     []trackBlock
 }
 
 // vipField is one element of addresses.
@@ -61,6 +62,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 		b.addresses = append(b.addresses, vipField{field: f})
 	}
 	garp := l.decodeGARP(t)
+	b.track = l.decodeTrack(t)
 	l.vipsUnknown = l.vipsUnknown || !complete
 	t.finish()
 	if b.delay.good && preempt.good && !preempt.value {
@@ -79,6 +81,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 		Peers:          b.Peers,
 		MinTTL:         b.MinTTL,
 		GARP:           garp,
+		Track:          trackers(b.track),
 	}
 	return b
 }

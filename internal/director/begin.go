@@ -166,9 +166,11 @@ func (d *Director) configureChecker() {
 	for _, t := range d.probes.targets {
 		if v, ok := believed(t, d.health); ok {
 			known[t.ID] = v
+			d.noteNumber(v)
 		}
 	}
 	d.health = known
+	maps.DeleteFunc(d.numbers, func(id string, _ int) bool { return !d.probes.has(id) })
 	maps.DeleteFunc(d.risen, func(id string, _ time.Time) bool { return !d.probes.has(id) })
 	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: d.probes.targets, Known: known})
 }

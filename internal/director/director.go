@@ -22,6 +22,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/internal/statefile"
+	"github.com/haldir-lb/haldir/internal/track"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
@@ -67,13 +68,19 @@ type Director struct {
 	lastReload *control.ReloadResult
 	retired    []leaver // not handed over yet
 
-	roles    map[string]Role
-	health   map[string]healthcheck.Verdict
-	risen    map[string]time.Time // by target: when it came up under our eyes
-	probes   *Probes              // of the configuration in force
-	pools    map[ipvsctl.ServiceKey]Pool
-	again    <-chan time.Time // the next step of a pool; nil is none
-	carrier  map[string]bool  // by interface; absent is unknown
+	roles   map[string]Role
+	health  map[string]healthcheck.Verdict
+	risen   map[string]time.Time // by target: when it came up under our eyes
+	probes  *Probes              // of the configuration in force
+	pools   map[ipvsctl.ServiceKey]Pool
+	again   <-chan time.Time // the next step of a pool; nil is none
+	carrier map[string]bool  // by interface; absent is unknown
+
+	standings map[string]track.Standing // by the name of the [[vrrp]] block
+	debounced map[linkKey]*track.Debounce
+	numbers   map[string]int // by target: the last that its check could read
+	told      bool           // the speaker knows what to run
+
 	children process.Children
 
 	// maintenance is what an operator switched on; nil if this node may be master.
@@ -111,6 +118,7 @@ func New(o Options) *Director {
 		health:       make(map[string]healthcheck.Verdict),
 		risen:        make(map[string]time.Time),
 		carrier:      make(map[string]bool),
+		numbers:      make(map[string]int),
 		requests:     make(map[uint64]chan speaker.State),
 		commands:     make(chan func()),
 		linkNews:     newLinkNews(),

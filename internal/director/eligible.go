@@ -11,7 +11,7 @@ func (d *Director) routers() []vrrp.RouterConfig {
 			routers[i].Ineligible = vrrp.ReasonMaintenance
 		}
 	}
-	return routers
+	return d.withStandings(routers)
 }
 
 // rolesNow returns a copy of the roles, the generation of the desired state that

@@ -61,12 +61,19 @@ func (d *Director) event(e netif.Event) {
 // takeLinks acts on what the watcher told.
 func (d *Director) takeLinks() {
 	links, synced := d.linkNews.take()
+	tracked := synced
 	for name, kind := range links {
+		tracked = tracked || d.tracksLink(name)
 		d.link(name, kind == netif.LinkUp)
 		if kind == netif.LinkGone && !d.configured(name) {
 			delete(d.carrier, name)
 		}
 	}
+	defer func() {
+		if tracked {
+			d.update()
+		}
+	}()
 	if !synced {
 		return
 	}

@@ -259,8 +259,9 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	if v.Status == healthcheck.Up && before.Status != v.Status {
 		d.risen[v.ID] = v.Since
 	}
+	number := d.noteNumber(v)
 	if before.Status == v.Status {
-		if before.Share != v.Share {
+		if number || before.Share != v.Share {
 			d.update()
 		}
 		return
@@ -302,8 +303,12 @@ func (d *Director) update() uint64 {
 	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Probes: d.probes, Now: now})
 	d.reportPools(effective, desired.Pools)
 	d.pools, d.again = desired.Pools, nil
+	next := d.stand(now)
 	if !desired.Next.IsZero() {
-		d.again = time.After(desired.Next.Sub(now))
+		next = earlier(next, desired.Next)
+	}
+	if !next.IsZero() {
+		d.again = time.After(next.Sub(now))
 	}
 	d.applier.set(work{
 		desired:    desired,

@@ -14,7 +14,7 @@ import (
 type Probes struct {
 	targets []healthcheck.Target
 	ids     map[healthcheck.Target]string // by the target without its ID
-	users   map[string][]string           // names of services, by ID
+	users   map[string][]string           // names of services, or of a virtual router, by ID
 }
 
 // NewProbes derives what is to be checked.
@@ -30,6 +30,7 @@ func NewProbes(cfg *config.Config) *Probes {
 			}
 		}
 	}
+	p.track(cfg)
 	return p
 }
 

@@ -83,6 +83,8 @@ func (d *Director) change(next *config.Config, live ipvsctl.LiveTable, err error
 	d.keepInForce()
 	d.listenForClaims()
 	d.adoptPool(live)
+	d.told = false // what it gets has the standings in it
+	d.stand(result.At)
 	d.configureSpeaker(nil)
 	d.configureChecker()
 	d.Log.Info("configuration reloaded", "changes", len(result.Changes))

@@ -7,6 +7,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/internal/statefile"
+	"github.com/haldir-lb/haldir/internal/track"
 	"github.com/haldir-lb/haldir/vrrp"
 )
 
@@ -23,6 +24,10 @@ func (d *Director) adopt(s speaker.State) {
 		}
 		role.Decided = before.Decided || decides(r.State, r.Master, r.Reason)
 		d.roles[r.Name] = role
+		if d.standings == nil {
+			d.standings = make(map[string]track.Standing)
+		}
+		d.standings[r.Name] = track.Standing{Priority: r.Priority, Eligible: r.Ineligible != vrrp.ReasonTracker && r.Ineligible != vrrp.ReasonWaiting}
 	}
 }
 
@@ -42,6 +47,7 @@ func (d *Director) resume(hello process.Hello) map[string]vrrp.Resume {
 // configureSpeaker tells the speaker what to run. The will is written first, so
 // that no address is ever held without one.
 func (d *Director) configureSpeaker(resume map[string]vrrp.Resume) {
+	d.told = true
 	routers := d.routers()
 	if err := statefile.Save(willPath(d.RunDir), will{Routers: routers}); err != nil {
 		d.Log.Error("writing down what is to be done after a crash of the node", "error", err)

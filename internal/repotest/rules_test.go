@@ -15,6 +15,7 @@ var domain = []string{"vrrp", "arp", "ipvsctl", "healthcheck", "internal/netif"}
 var layers = [][]string{
 	{"internal/testenv", "internal/script", "internal/statefile", "internal/peer"},
 	domain,
+	{"internal/track"},
 	{"internal/config", "internal/process"},
 	{"internal/speaker", "internal/checker", "internal/control", "internal/facts", "realserver"},
 	{"internal/director", "internal/doctor"},

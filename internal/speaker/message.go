@@ -17,6 +17,8 @@ const (
 	// KindHandover asks the speaker to give roles away on request: Handover.
 	// Director to speaker.
 	KindHandover = "handover"
+	// KindStanding changes the standing of a router: Standing. Director to speaker.
+	KindStanding = "standing"
 	// KindShutdown asks the speaker to hand over everything and stop; no body.
 	// Director to speaker.
 	KindShutdown = "shutdown"
@@ -48,6 +50,13 @@ type Link struct {
 // Handover names the virtual routers to hand over.
 type Handover struct {
 	Routers []string `json:"routers"`
+}
+
+// Standing is what a router is to be worth, as in vrrp.RouterConfig.
+type Standing struct {
+	Router     string      `json:"router"`
+	Priority   uint8       `json:"priority"`
+	Ineligible vrrp.Reason `json:"ineligible,omitempty"`
 }
 
 // StatusRequest asks for the state of all routers.

@@ -109,6 +109,12 @@ func (s *server) handle(ctx context.Context, m process.Message) error {
 			return err
 		}
 		s.speaker.Handover(h.Routers)
+	case KindStanding:
+		var st Standing
+		if err := m.Decode(&st); err != nil {
+			return err
+		}
+		s.speaker.Standing(st.Router, st.Priority, st.Ineligible)
 	case KindStatusRequest:
 		var r StatusRequest
 		if err := m.Decode(&r); err != nil {
