@@ -25,6 +25,7 @@ func (c *Config) Canonical() string {
 	for _, s := range c.Services {
 		doc.Services = append(doc.Services, canonicalServiceOf(s))
 	}
+	doc.Sync = canonicalSyncOf(c.Sync)
 	slices.SortFunc(doc.VRRP, func(a, b canonicalVRRP) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(doc.Services, func(a, b canonicalService) int { return strings.Compare(a.Name, b.Name) })
 
@@ -47,6 +48,7 @@ type (
 	canonicalConfig struct {
 		VRRP     []canonicalVRRP    `toml:"vrrp"`
 		Services []canonicalService `toml:"service"`
+		Sync     *canonicalSync     `toml:"connection_sync,omitempty"`
 	}
 	canonicalVRRP struct {
 		Name           string           `toml:"name"`
@@ -84,6 +86,8 @@ type (
 		OnFailure   string          `toml:"on_failure"`
 		SlowStart   string          `toml:"slow_start"`
 		Panic       string          `toml:"panic"`
+		Load        string          `toml:"load,omitempty"`
+		Stateless   bool            `toml:"stateless,omitempty"`
 		Check       any             `toml:"check,omitempty"`
 		HealthyWhen string          `toml:"healthy_when,omitempty"`
 		Real        []canonicalReal `toml:"real"`
@@ -148,6 +152,10 @@ func canonicalServiceOf(s Service) canonicalService {
 		SlowStart:   plain(s.Pool.SlowStart),
 		Panic:       fmt.Sprintf("%d%%", s.Pool.Panic),
 	}
+	if s.LoadAlways {
+		c.Load = loadAlways
+	}
+	c.Stateless = s.Stateless
 	if s.Pool.Sorry != nil {
 		c.Sorry = s.Pool.Sorry.String()
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 )
 
@@ -19,6 +18,7 @@ func (l *loader) check(sources []*source, node string) {
 		l.checkHeld(b)
 		l.checkReals(b)
 		l.checkPool(b)
+		l.checkContinuity(b)
 		if len(b.Service.Real) > 0 && len(b.Service.Real) == len(b.real) && b.totalWeight() == 0 {
 			l.found.warn(b.head, problem{message: "every real server has weight 0: no connection will be accepted"})
 		}
@@ -31,6 +31,7 @@ func (l *loader) check(sources []*source, node string) {
 		l.found.add(place{src: sources[0]}, problem{message: "there is no [[vrrp]] block, so no address to hold"})
 		return
 	}
+	l.checkSync(node)
 	if l.opt.RequireDirector {
 		l.checkDirector(node)
 	}
@@ -185,13 +186,7 @@ func (l *loader) checkDirector(node string) {
 			l.found.add(b.iface.place, problem{message: fmt.Sprintf("the interface cannot be looked for: %v", err)})
 			return
 		}
-		if name := b.VRRP.Interface; !slices.Contains(interfaces, name) {
-			what := problem{message: fmt.Sprintf("this host has no interface %q", name), legal: shorten(list(interfaces))}
-			if near := nearest(name, interfaces); near != "" {
-				what.suggestion = strconv.Quote(near)
-			}
-			l.found.add(b.iface.place, what)
-		}
+		l.checkPresent(b.iface, b.VRRP.Interface, interfaces)
 	}
 }
 

@@ -20,8 +20,9 @@ type Config struct {
 	// Node is this machine's name in the cluster: Options.Node, else [node]
 	// name, else the short host name.
 	Node     string
-	VRRP     []VRRP    // in the order of the files
-	Services []Service // in the order of the files
+	VRRP     []VRRP          // in the order of the files
+	Services []Service       // in the order of the files
+	Sync     *ConnectionSync // nil: connections are not synchronised
 	API      API
 	// Digest is the SHA-256, in hexadecimal, of Canonical.
 	Digest string
@@ -129,7 +130,12 @@ type Service struct {
 	// Scheduler is the kernel's name of it, such as "wlc".
 	Scheduler string
 	// Forward is "dr", "tun" or "nat".
-	Forward     string
+	Forward string
+	// LoadAlways has it in the kernel of every director, not only where the
+	// addresses are.
+	LoadAlways bool
+	// Stateless: either director continues any connection by hashing alone.
+	Stateless   bool
 	Persistence time.Duration // whole seconds, 0 is off
 	Pool        Pool
 	Checks      []Check // of real servers without their own; none: they are not checked

@@ -50,6 +50,7 @@ type loader struct {
 	node     field[string]
 	vrrp     []*vrrpBlock
 	services []*serviceBlock
+	sync     *syncBlock // nil: there is none
 	socket   field[string]
 	pending  []*table // [[service]] tables, read when the virtual addresses are known
 	tables   map[string]place
@@ -66,6 +67,7 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	for _, b := range l.vrrp {
 		l.resolveInterface(b)
 	}
+	l.resolveSync()
 	l.readServices()
 	name, err := l.nodeName()
 	if err != nil {
@@ -89,6 +91,9 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	}
 	for _, b := range l.services {
 		c.Services = append(c.Services, b.Service)
+	}
+	if l.sync != nil {
+		c.Sync = &l.sync.ConnectionSync
 	}
 	c.Digest = digest(c.Canonical())
 	return c, nil
@@ -118,6 +123,10 @@ func (l *loader) readBlocks(sources []*source) {
 		}
 		services, _ := top.children("service")
 		l.pending = append(l.pending, services...)
+		if sync, present, ok := top.child("connection_sync"); present && ok {
+			l.once("connection_sync", sync.place)
+			l.decodeConnectionSync(sync)
+		}
 		if api, present, ok := top.child("api"); present && ok {
 			l.once("api", api.place)
 			l.decodeAPI(api)

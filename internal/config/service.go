@@ -17,6 +17,8 @@ type serviceBlock struct {
 	listen    []listenField
 	real      []realField
 	pool      poolFields
+
+	continuity continuityFields
 }
 
 type listenField struct {
@@ -51,6 +53,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 		}
 	}
 	pool := l.decodePool(t, b)
+	b.continuity = l.decodeContinuity(t)
 	checks, alone := l.decodeChecks(t, nil, false)
 	healthy := t.choice("healthy_when", healthyWhen())
 	l.decodeReals(t, b, alone)

@@ -210,35 +210,7 @@ func (l *loader) resolveVIPs() {
 
 // resolveInterface fills in the interface of b.
 func (l *loader) resolveInterface(b *vrrpBlock) {
-	if !b.iface.good {
-		return
-	}
-	if !isTemplate(b.iface.value) {
-		if what := checkInterface(b.iface.value); what.message != "" {
-			b.iface.good = false
-			l.found.add(b.iface.place, what)
-			return
-		}
-		b.VRRP.Interface = b.iface.value
-		return
-	}
-	b.VRRP.InterfaceTemplate = b.iface.value
-	name, what, ours := l.host.one(b.iface.value)
-	if what.message == "" {
-		if what = checkInterface(name); what.message != "" {
-			what.message = fmt.Sprintf("the template yields %q: %s", name, what.message)
-		}
-	}
-	switch {
-	case what.message == "":
-		b.VRRP.Interface = name
-	case ours && !l.opt.RequireDirector:
-		// This host may be a real server, whose interfaces are no concern here.
-		l.found.warn(b.iface.place, what)
-	default:
-		b.iface.good = false
-		l.found.add(b.iface.place, what)
-	}
+	b.VRRP.Interface, b.VRRP.InterfaceTemplate = l.interfaceOf(&b.iface)
 }
 
 // nodeNames returns the names in all priority tables, sorted.
