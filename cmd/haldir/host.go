@@ -92,6 +92,22 @@ func (h *host) Table(ctx context.Context) (ipvsctl.LiveTable, error) {
 	return handle.Read(ctx)
 }
 
+func (h *host) SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error) {
+	handle, err := h.ipvs()
+	if err != nil {
+		return ipvsctl.SyncResult{}, err
+	}
+	return ipvsctl.ReconcileSync(ctx, handle, desired, owned)
+}
+
+func (h *host) SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error) {
+	handle, err := h.ipvs()
+	if err != nil {
+		return nil, err
+	}
+	return handle.SyncDaemons(ctx)
+}
+
 func (h *host) SetSysctls(desired []netif.Sysctl) error {
 	if err := os.MkdirAll(filepath.Dir(h.sysctls), 0o755); err != nil {
 		return fmt.Errorf("making the run directory: %w", err)

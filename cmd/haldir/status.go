@@ -131,6 +131,7 @@ func renderStatus(s control.Status, p paint) string {
 	for _, d := range s.Directors {
 		renderDirector(&b, d, p)
 	}
+	renderSync(&b, s.Sync, p)
 	for _, key := range s.Foreign {
 		fmt.Fprintf(&b, "\nservice %s %s\n", key, p.faint("is not haldir's: left alone"))
 	}

@@ -41,6 +41,8 @@ type Status struct {
 	Services  []ServiceStatus `json:"services"`
 	// Directors lists the other directors that were heard.
 	Directors []DirectorStatus `json:"directors,omitempty"`
+	// Sync is the synchronisation of connections; absent if none is configured.
+	Sync *SyncStatus `json:"connection_sync,omitempty"`
 	// Foreign lists IPVS services in the kernel that are not haldir's.
 	Foreign []string `json:"foreign,omitempty"`
 	// Problems lists what is not as it should be; empty means that all is well.

@@ -28,6 +28,7 @@ const (
 type work struct {
 	desired    Desired
 	configured map[ipvsctl.ServiceKey]bool // services that the configuration names
+	sync       []ipvsctl.SyncDaemon
 	generation uint64
 }
 
@@ -37,13 +38,15 @@ type Applied struct {
 	At         time.Time
 	Addresses  netif.AddressResult
 	Table      ipvsctl.Result
-	// AddressErr and TableErr are set where nothing could be read or done.
-	AddressErr, TableErr error
+	Sync       ipvsctl.SyncResult
+	// AddressErr, TableErr and SyncErr are set where nothing could be read or done.
+	AddressErr, TableErr, SyncErr error
 }
 
 // ok reports whether the host is as desired.
 func (a *Applied) ok() bool {
-	return a.AddressErr == nil && a.TableErr == nil && len(a.Table.Failed) == 0 && len(a.Addresses.Failed) == 0
+	return a.AddressErr == nil && a.TableErr == nil && a.SyncErr == nil &&
+		len(a.Table.Failed) == 0 && len(a.Addresses.Failed) == 0 && len(a.Sync.Failed) == 0
 }
 
 // applier has the host made as desired: one goroutine, one mailbox that keeps
@@ -51,6 +54,7 @@ func (a *Applied) ok() bool {
 type applier struct {
 	host   Host
 	record *record
+	syncs  *syncRecord
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -63,8 +67,8 @@ type applier struct {
 	reported string                   // last failure logged; owned by run
 }
 
-func newApplier(host Host, record *record, log *slog.Logger) *applier {
-	return &applier{host: host, record: record, log: log, changed: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger) *applier {
+	return &applier{host: host, record: record, syncs: syncs, log: log, changed: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // set replaces the work to be done. It never blocks.
@@ -150,6 +154,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	out.Addresses, out.AddressErr = a.host.SetAddresses(ctx, w.desired.Addresses)
 	out.Table, out.TableErr = a.setTable(ctx, w)
 	a.announce(w.desired, out)
+	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
 	out.At = time.Now()
 	return out
 }
@@ -207,7 +212,7 @@ func (a *applier) publish(outcome Applied) {
 
 // report logs failures once until they change.
 func (a *applier) report(outcome Applied) {
-	errs := []error{outcome.AddressErr, outcome.TableErr, outcome.Table.Err()}
+	errs := append([]error{outcome.AddressErr, outcome.TableErr, outcome.Table.Err(), outcome.SyncErr}, outcome.Sync.Failed...)
 	for _, f := range outcome.Addresses.Failed {
 		errs = append(errs, f)
 	}

@@ -181,10 +181,16 @@ func (d *Director) finish() error {
 	defer cancel()
 	d.stopRoles()
 	outcome, err := d.applier.wait(ctx, d.update())
+	if err == nil && len(d.syncDaemons()) > 0 {
+		// What the kernel has not told yet would be lost with its daemon.
+		time.Sleep(syncFlush)
+		d.finished = true
+		outcome, err = d.applier.wait(ctx, d.update())
+	}
 	if err != nil {
 		err = fmt.Errorf("waiting for the kernel to let go of addresses and services: %w", err)
 	}
-	return errors.Join(err, outcome.AddressErr, outcome.TableErr, outcome.Table.Err(), outcome.Addresses.Err())
+	return errors.Join(err, outcome.AddressErr, outcome.TableErr, outcome.SyncErr, outcome.Table.Err(), outcome.Addresses.Err(), errors.Join(outcome.Sync.Failed...))
 }
 
 // tidy undoes the rest once nobody applies anything any more.

@@ -20,6 +20,11 @@ func Changes(old, next *config.Config) []string {
 			fields(say, what, *p.old, *p.next)
 		}
 	}
+	if what := "connection_sync"; old.Sync != nil && next.Sync != nil {
+		fields(say, what, *old.Sync, *next.Sync)
+	} else if old.Sync != next.Sync {
+		(paired[config.ConnectionSync]{name: what, old: old.Sync, next: next.Sync}).both(say, what)
+	}
 	services := pair(old.Services, next.Services, func(s config.Service) string { return s.Name })
 	for _, p := range services {
 		what := fmt.Sprintf("service %q", p.name)

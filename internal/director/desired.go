@@ -109,7 +109,7 @@ func Compute(in Inputs) Desired {
 				d.Next = earlier(d.Next, pool.Next)
 			}
 			switch {
-			case role.Holds():
+			case role.Holds(), s.LoadAlways && !others[s.VRRP] && role.Reason != vrrp.ReasonShutdown:
 				d.Table = append(d.Table, service(s, listen, pool))
 			case !role.Decided && !others[s.VRRP]:
 				d.Untouched[key] = true
@@ -244,5 +244,5 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 			out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/forwarding", Value: "1"})
 		}
 	}
-	return out
+	return append(out, connectionSysctls(cfg)...)
 }

@@ -105,6 +105,7 @@ type Director struct {
 
 	stopping   bool
 	handedOver bool // the speaker has stopped
+	finished   bool // nothing is left to be told to the other directors
 }
 
 // New returns a director that does nothing before Run.
@@ -184,7 +185,11 @@ func (d *Director) prepare() error {
 	if err != nil {
 		return err
 	}
-	d.applier = newApplier(d.Host, record, d.Log)
+	syncs, err := openSyncRecord(d.RunDir)
+	if err != nil {
+		return err
+	}
+	d.applier = newApplier(d.Host, record, syncs, d.Log)
 	if d.config, err = d.loadFirst(); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 // fakeHost is a machine in memory. It outlives the processes of its node.
 type fakeHost struct {
 	table   *ipvstest.Fake
+	sync    *ipvstest.FakeSync
 	segment *segment // nil: nobody else
 
 	mu        sync.Mutex
@@ -36,7 +37,9 @@ type fakeHost struct {
 	noTable    error // of Table
 }
 
-func newFakeHost() *fakeHost { return &fakeHost{table: ipvstest.NewFake()} }
+func newFakeHost() *fakeHost {
+	return &fakeHost{table: ipvstest.NewFake(), sync: &ipvstest.FakeSync{Interfaces: []string{"eth1"}}}
+}
 
 func (h *fakeHost) say(format string, args ...any) {
 	h.calls = append(h.calls, fmt.Sprintf(format, args...))
@@ -97,6 +100,20 @@ func (h *fakeHost) Table(ctx context.Context) (ipvsctl.LiveTable, error) {
 		return nil, err
 	}
 	return h.table.Read(ctx)
+}
+
+func (h *fakeHost) SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error) {
+	result, err := ipvsctl.ReconcileSync(ctx, h.sync, desired, owned)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, change := range result.Changes {
+		h.say("%s", change)
+	}
+	return result, err
+}
+
+func (h *fakeHost) SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error) {
+	return h.sync.SyncDaemons(ctx)
 }
 
 func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {

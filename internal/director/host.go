@@ -21,6 +21,10 @@ type Host interface {
 	SetTable(ctx context.Context, desired ipvsctl.Table, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error)
 	// Table reads the IPVS table.
 	Table(ctx context.Context) (ipvsctl.LiveTable, error)
+	// SetSync makes the synchronisation daemons that are owned the desired ones.
+	SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error)
+	// SyncDaemons reads the synchronisation daemons.
+	SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error)
 	// SetSysctls makes desired the whole set of kernel parameters that are
 	// ours; earlier values are written down before the first change.
 	SetSysctls(desired []netif.Sysctl) error

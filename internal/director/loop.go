@@ -313,6 +313,7 @@ func (d *Director) update() uint64 {
 	d.applier.set(work{
 		desired:    desired,
 		configured: configured,
+		sync:       d.syncDaemons(),
 		generation: d.generation,
 	})
 	return d.generation

@@ -92,6 +92,13 @@ func (h *mortalHost) SetTable(ctx context.Context, desired ipvsctl.Table, owned 
 	return h.fakeHost.SetTable(ctx, desired, owned)
 }
 
+func (h *mortalHost) SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error) {
+	if !h.alive() {
+		return ipvsctl.SyncResult{}, errTest
+	}
+	return h.fakeHost.SetSync(ctx, desired, owned)
+}
+
 func (h *mortalHost) Announce(targets map[arp.Target]arp.Schedule, again bool) {
 	if h.alive() {
 		h.fakeHost.Announce(targets, again)

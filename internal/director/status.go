@@ -59,6 +59,8 @@ type view struct {
 	addressErr   error
 	table        ipvsctl.LiveTable
 	tableErr     error
+	syncs        []ipvsctl.SyncDaemon
+	syncErr      error
 }
 
 // Status implements control.Backend: roles and peers are asked of the speaker,
@@ -90,6 +92,9 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	v.addresses, v.addressErr = d.Host.Addresses(kernel)
 	if len(v.config.Services) > 0 {
 		v.table, v.tableErr = d.Host.Table(kernel)
+	}
+	if v.config.Sync != nil {
+		v.syncs, v.syncErr = d.Host.SyncDaemons(kernel)
 	}
 	v.announced, v.announcedErr = d.Host.Announced(kernel)
 	v.applied = d.applier.outcome()
@@ -155,7 +160,7 @@ func (v *view) status() control.Status {
 			s.Foreign = append(s.Foreign, key.String())
 		}
 	}
-	for what, err := range map[string]error{"virtual routers": v.speakerErr, "addresses": v.addressErr, "IPVS table": v.tableErr, "announcements": v.announcedErr} {
+	for what, err := range map[string]error{"virtual routers": v.speakerErr, "addresses": v.addressErr, "IPVS table": v.tableErr, "announcements": v.announcedErr, "connection sync": v.syncErr} {
 		if err != nil {
 			s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
 		}
@@ -164,6 +169,7 @@ func (v *view) status() control.Status {
 	for _, p := range v.peers {
 		s.Directors = append(s.Directors, v.director(p))
 	}
+	s.Sync = v.syncStatus()
 	s.Problems = append(s.Problems, v.problems(&s)...)
 	return s
 }
@@ -343,6 +349,7 @@ func (v *view) problems(s *control.Status) []string {
 			say("%s has no real server", what)
 		}
 	}
+	syncProblems(say, s.Sync)
 	v.peerProblems(say, s.Directors)
 	if v.reload != nil && !v.reload.Applied {
 		say("the last reload was refused: %s", v.reload.Errors[0])

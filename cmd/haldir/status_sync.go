@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/haldir-lb/haldir/internal/control"
+)
+
+// renderSync shows the synchronisation of connections.
+func renderSync(b *strings.Builder, s *control.SyncStatus, p paint) {
+	if s == nil {
+		return
+	}
+	state := func(running *bool, yes, no string) string {
+		switch {
+		case running == nil:
+			return p.middle("unknown whether it " + yes)
+		case *running:
+			return p.good(yes)
+		}
+		return p.bad(no)
+	}
+	fmt.Fprintf(b, "\n%s on %s, id %d: %s, %s\n", p.head("connection sync"), s.Interface, s.ID,
+		state(s.Sends, "sends", "does not send"), state(s.Listens, "listens", "does not listen"))
+}
