@@ -107,6 +107,9 @@ func realServers(cfg *config.Config) []netip.Addr {
 		for _, real := range service.Real {
 			list = append(list, real.Address)
 		}
+		if sorry := service.Pool.Sorry; sorry != nil {
+			list = append(list, sorry.Address)
+		}
 	}
 	return list
 }

@@ -40,7 +40,7 @@ type Kind struct {
 
 // Kinds returns every kind of finding, in the order of the examination.
 func Kinds() []Kind {
-	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds)
+	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds)
 }
 
 // kindOf returns the kind with this id, which has to exist.
@@ -62,6 +62,7 @@ func Examine(in Input) []Finding {
 	p.paths()
 	p.reach()
 	p.kernel()
+	p.firewall()
 	slices.SortStableFunc(p.findings, func(a, b Finding) int {
 		return cmp.Compare(ranks[a.Severity], ranks[b.Severity])
 	})

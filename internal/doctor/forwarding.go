@@ -53,7 +53,7 @@ func (p *patient) replyInterfaces() []string {
 		if s.Forward != "nat" {
 			continue
 		}
-		for _, real := range s.Real {
+		for _, real := range servers(s) {
 			way, ok := p.Host.Ways[real.Address]
 			if ok && !way.Local && !slices.Contains(names, way.Interface) {
 				names = append(names, way.Interface)

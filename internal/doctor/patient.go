@@ -46,7 +46,7 @@ func newPatient(in Input) *patient {
 	}
 	p := &patient{Input: in}
 	for _, service := range in.Config.Services {
-		for _, real := range service.Real {
+		for _, real := range servers(service) {
 			for _, a := range in.Host.Has(real.Address) {
 				p.duties = append(p.duties, duty{service, real, a.Interface})
 			}
@@ -108,6 +108,14 @@ func (p *patient) forwards(mode ipvsctl.Forward) bool {
 		}
 	}
 	return false
+}
+
+// servers are those that a service may send clients to.
+func servers(s config.Service) []config.Real {
+	if s.Pool.Sorry == nil {
+		return s.Real
+	}
+	return append(slices.Clone(s.Real), *s.Pool.Sorry)
 }
 
 // holds reports whether a service needs its VIP on the real server.

@@ -25,7 +25,7 @@ func (p *patient) reach() {
 
 func (p *patient) realServersInReach() {
 	for _, s := range p.served() {
-		for _, real := range s.Real {
+		for _, real := range servers(s) {
 			way, ok := p.Host.Ways[real.Address]
 			switch {
 			case !ok && p.Host.Ways != nil:

@@ -42,6 +42,8 @@ type ward struct {
 	cfg    *config.Config
 	status *control.Status
 	files  fstest.MapFS
+	// ipvs is what this kernel, which has no ip_vs, would show of it.
+	ipvs map[string]string
 }
 
 func load(t *testing.T, node, mode string) *config.Config {
@@ -201,6 +203,9 @@ func (w *ward) examine() []Finding {
 	})
 	for _, u := range in.Host.Unknown {
 		w.t.Errorf("unknown: %s: %s", u.What, u.Reason)
+	}
+	for path, value := range w.ipvs {
+		in.Host.Sysctls["net/ipv4/vs/"+path] = value
 	}
 	return Examine(in)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/haldir-lb/haldir/internal/firewall"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
@@ -34,6 +35,7 @@ type Host struct {
 	// Kernel is the release of the kernel, such as "6.1.0-18-amd64".
 	Kernel   string
 	Managers Managers
+	Firewall *firewall.Ruleset // nil: not read
 	Unknown  []Unknown
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/haldir-lb/haldir/internal/firewall"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
 )
@@ -34,6 +35,7 @@ func Read(ctx context.Context, want Wants) *Host {
 	h.try("listening sockets", h.readListeners)
 	h.try("the IPVS table", func() error { return h.readTable(ctx) })
 	h.try("the kernel's release", func() (err error) { h.Kernel, err = netif.ReadSysctl("kernel/osrelease"); return err })
+	h.try("the firewall", func() (err error) { h.Firewall, err = firewall.Read(); return err })
 	h.try("who manages the network", func() (err error) { h.Managers, err = readManagers(files, h.Links); return err })
 	return h
 }

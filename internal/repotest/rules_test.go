@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/testenv", "internal/script", "internal/statefile", "internal/peer"},
 	domain,
 	{"internal/track"},
-	{"internal/config", "internal/process"},
+	{"internal/config", "internal/process", "internal/firewall"},
 	{"internal/speaker", "internal/checker", "internal/control", "internal/facts", "realserver"},
 	{"internal/director", "internal/doctor"},
 	{"lab"},
@@ -116,7 +116,7 @@ func TestSystemCallsAreMadeByNamedPackagesOnly(t *testing.T) {
 	}
 	allowed := []string{
 		"vrrp/vrrpsock", "arp", "ipvsctl/ipvsnl", "internal/netif", "internal/process", "internal/testenv",
-		"internal/script", "internal/facts", "healthcheck", "internal/control", "lab", "cmd",
+		"internal/script", "internal/facts", "internal/firewall", "healthcheck", "internal/control", "lab", "cmd",
 	}
 	for _, f := range tree(t) {
 		if f.test || under(f.dir, allowed...) {

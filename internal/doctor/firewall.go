@@ -1,0 +1,262 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/firewall"
+	"github.com/haldir-lb/haldir/ipvsctl"
+)
+
+// firewallKinds are about what netfilter does to the packets that matter here.
+var firewallKinds = []Kind{
+	{"firewall-vrrp", Fault, "a director that hears no adverts takes over although there is a master, and both have the addresses"},
+	{"firewall-arp", Fault, "neighbours do not find the address, or this host does not find them"},
+	{"firewall-service", Fault, "clients get no answer"},
+	{"firewall-checks", Fault, "every check fails, and the real server is taken for dead"},
+	{"ipvs-conntrack", Fault, "the firewall takes replies of NAT services for invalid and drops them"},
+	{"firewall-unclear", Note, "this may be dropped; the doctor cannot tell"},
+}
+
+// anyPort stands for a port that the kernel chooses.
+const anyPort = 40000
+
+// Protocols of IP.
+const (
+	protoICMP   = 1
+	protoIPIP   = 4
+	protoTCP    = 6
+	protoUDP    = 17
+	protoICMPv6 = 58
+	protoVRRP   = 112
+	protoSCTP   = 132
+)
+
+var protocolNumbers = map[string]uint8{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP}
+
+// somebody is an address of which nothing but the family is known.
+func somebody(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	}
+	return netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: 1})
+}
+
+func (p *patient) firewall() {
+	if p.Host.Firewall == nil {
+		return
+	}
+	f := &gate{patient: p, reported: map[string]bool{}}
+	for _, v := range p.routers {
+		f.adverts(v)
+		for _, prefix := range v.Addresses {
+			f.question(v.Interface, prefix.Addr())
+		}
+	}
+	for _, s := range p.served() {
+		f.balanced(s)
+	}
+	for _, d := range p.duties {
+		f.question(d.ifname, d.real.Address)
+		f.served(d)
+	}
+}
+
+// gate follows packets through the firewall.
+type gate struct {
+	*patient
+	reported map[string]bool // by kind and rule
+}
+
+var (
+	inbound  = []firewall.Hook{firewall.Ingress, firewall.Prerouting, firewall.Input}
+	outbound = []firewall.Hook{firewall.Output, firewall.Postrouting}
+)
+
+// pass reports a packet that is dropped at one of the hooks.
+func (f *gate) pass(id, what string, hooks []firewall.Hook, packet firewall.Packet) {
+	for _, hook := range hooks {
+		d := f.Host.Firewall.Follow(hook, packet)
+		if d.Fate == firewall.Passes {
+			continue
+		}
+		kind, title := id, "the firewall drops "+what
+		if d.Fate == firewall.Unclear {
+			kind, title = "firewall-unclear", "whether the firewall lets pass "+what+" is not clear"
+		}
+		if key := kind + id + d.Rule; !f.reported[key] {
+			f.reported[key] = true
+			f.found(kind, fmt.Sprintf("at the hook %s: %s", hook, d.Rule),
+				"let it pass: look at nft -a list ruleset, or iptables -L -v -n", "%s", title)
+		}
+		return
+	}
+}
+
+func (f *gate) adverts(v config.VRRP) {
+	own := f.ownAddress(v.Interface, netip.IPv4Unspecified())
+	group := netip.AddrFrom4([4]byte{224, 0, 0, 18})
+	if !own.IsValid() {
+		return
+	}
+	in := firewall.Packet{In: v.Interface, Source: somebody(own), AnySource: true, Destination: group, Protocol: protoVRRP, State: firewall.New}
+	out := firewall.Packet{Out: v.Interface, Source: own, Destination: group, Protocol: protoVRRP, State: firewall.New}
+	if len(v.Peers) == 0 {
+		f.pass("firewall-vrrp", "VRRP adverts that come in by "+v.Interface, inbound, in)
+		f.pass("firewall-vrrp", "VRRP adverts that go out by "+v.Interface, outbound, out)
+		return
+	}
+	for _, peer := range v.Peers {
+		if len(f.Host.Has(peer)) > 0 || peer.Is4() != own.Is4() {
+			continue
+		}
+		in.Source, in.AnySource, in.Destination, out.Destination = peer, false, own, peer
+		f.pass("firewall-vrrp", "VRRP adverts from "+peer.String(), inbound, in)
+		f.pass("firewall-vrrp", "VRRP adverts to "+peer.String(), outbound, out)
+	}
+}
+
+// ownAddress is an address of an interface that is not a virtual one.
+func (p *patient) ownAddress(ifname string, like netip.Addr) netip.Addr {
+	for _, a := range p.Host.Addresses {
+		if _, virtual := p.directs(a.Prefix.Addr()); a.Interface == ifname && !virtual && a.Prefix.Addr().Is4() == like.Is4() {
+			return a.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// question is an ARP request for an address, and its answer.
+func (f *gate) question(ifname string, addr netip.Addr) {
+	if !addr.Is4() {
+		return
+	}
+	f.pass("firewall-arp", "ARP requests for "+addr.String(), []firewall.Hook{firewall.Ingress, firewall.Input},
+		firewall.Packet{In: ifname, ARP: true, Source: somebody(addr), AnySource: true, Destination: addr})
+	f.pass("firewall-arp", "ARP answers for "+addr.String(), []firewall.Hook{firewall.Output},
+		firewall.Packet{Out: ifname, ARP: true, Source: addr, Destination: somebody(addr), AnyDestination: true})
+}
+
+// balanced follows the packets of a service through its director.
+func (f *gate) balanced(s config.Service) {
+	for _, listen := range s.Listen {
+		router, _ := f.directs(listen.Addr())
+		request := firewall.Packet{
+			In: router.Interface, Source: somebody(listen.Addr()), AnySource: true, Destination: listen.Addr(),
+			Protocol: protocolNumbers[s.Protocol], SourcePort: anyPort, Port: listen.Port(), State: firewall.New,
+		}
+		f.pass("firewall-service", fmt.Sprintf("requests for %s (service %s)", listen, s.Name), inbound, request)
+		for _, real := range servers(s) {
+			way, ok := f.Host.Ways[real.Address]
+			if !ok || way.Local {
+				continue
+			}
+			f.forwarded(s, real, listen, request, way.Interface)
+			f.replied(s, real, listen, router.Interface, way.Interface)
+			f.check(s, real, listen, way.Interface)
+		}
+	}
+}
+
+// forwarded is the request on its way to a real server. IPVS sends it as if this
+// host did.
+func (f *gate) forwarded(s config.Service, real config.Real, listen netip.AddrPort, request firewall.Packet, by string) {
+	request.In, request.Out = "", by
+	switch s.Forward {
+	case "nat":
+		at := realPort(real, listen)
+		request.Destination, request.Port = at.Addr(), at.Port()
+	case "tun":
+		request = firewall.Packet{Out: by, Source: f.ownAddress(by, real.Address), Destination: real.Address, Protocol: protoIPIP, State: firewall.New}
+		if !request.Source.IsValid() {
+			return
+		}
+	}
+	f.pass("firewall-service", fmt.Sprintf("what service %s forwards to %s", s.Name, real.Address), []firewall.Hook{firewall.Output}, request)
+}
+
+// replied is the reply of a NAT real server, which IPVS rewrites after it was
+// filtered.
+func (f *gate) replied(s config.Service, real config.Real, listen netip.AddrPort, front, back string) {
+	if s.Forward != "nat" {
+		return
+	}
+	at := realPort(real, listen)
+	reply := firewall.Packet{
+		In: back, Out: front, Source: at.Addr(), Destination: somebody(at.Addr()), AnyDestination: true,
+		Protocol: protocolNumbers[s.Protocol], SourcePort: at.Port(), Port: anyPort, State: firewall.Established,
+	}
+	f.pass("firewall-service", fmt.Sprintf("replies of %s (service %s)", at, s.Name), []firewall.Hook{firewall.Forward}, reply)
+	tracked, ok := f.Host.Number("net/ipv4/vs/conntrack")
+	if !ok || tracked != 0 || !f.Host.Firewall.Tracks() || f.Host.Firewall.Follow(firewall.Forward, reply).Fate != firewall.Passes {
+		return
+	}
+	reply.State = firewall.Invalid
+	d := f.Host.Firewall.Follow(firewall.Forward, reply)
+	if d.Fate == firewall.Dropped && !f.reported["ipvs-conntrack"+d.Rule] {
+		f.reported["ipvs-conntrack"+d.Rule] = true
+		f.found("ipvs-conntrack", "net.ipv4.vs.conntrack = 0, and "+d.Rule+" drops what connection tracking does not know",
+			"sysctl -w net.ipv4.vs.conntrack=1, or let replies of NAT services pass without looking at their state",
+			"the firewall asks for the state of connections that IPVS hides from it")
+	}
+}
+
+// checkProtocols are those of the checks that do not use TCP.
+var checkProtocols = map[string]uint8{"udp": protoUDP, "dns": protoUDP, "ping": protoICMP, "file": 0, "exec": 0}
+
+// check follows the health checks of a real server and their answers.
+func (f *gate) check(s config.Service, real config.Real, listen netip.AddrPort, by string) {
+	checks := real.Checks
+	if len(checks) == 0 {
+		checks = s.Checks
+	}
+	for _, c := range checks {
+		f.checkBy(c, s, real, listen, by)
+	}
+}
+
+func (f *gate) checkBy(c config.Check, s config.Service, real config.Real, listen netip.AddrPort, by string) {
+	protocol, special := checkProtocols[c.Type]
+	if !special {
+		protocol = protoTCP
+	}
+	if protocol == protoICMP && !real.Address.Is4() {
+		protocol = protoICMPv6
+	}
+	own := f.ownAddress(by, real.Address)
+	if protocol == 0 || !own.IsValid() {
+		return
+	}
+	port := cmp.Or(c.Port, real.Port, listen.Port())
+	out := firewall.Packet{Out: by, Source: own, Destination: real.Address, Protocol: protocol, SourcePort: anyPort, Port: port, State: firewall.New}
+	in := firewall.Packet{In: by, Source: real.Address, Destination: own, Protocol: protocol, SourcePort: port, Port: anyPort, State: firewall.Established}
+	f.pass("firewall-checks", fmt.Sprintf("checks of %s (service %s)", real.Address, s.Name), outbound, out)
+	f.pass("firewall-checks", fmt.Sprintf("answers to checks of %s (service %s)", real.Address, s.Name), inbound, in)
+}
+
+// served follows the packets of a service on its real server.
+func (f *gate) served(d duty) {
+	for _, listen := range d.service.Listen {
+		at := destination(d, listen)
+		in := d.ifname
+		if d.service.Forward == ipvsctl.TUN.String() {
+			f.pass("firewall-service", fmt.Sprintf("tunnelled packets of service %s", d.service.Name), inbound, firewall.Packet{
+				In: d.ifname, Source: somebody(d.real.Address), AnySource: true, Destination: d.real.Address, Protocol: protoIPIP, State: firewall.New,
+			})
+			for _, a := range f.Host.Has(listen.Addr()) {
+				in = a.Interface
+			}
+		}
+		protocol := protocolNumbers[d.service.Protocol]
+		f.pass("firewall-service", fmt.Sprintf("requests for %s (service %s)", at, d.service.Name), inbound, firewall.Packet{
+			In: in, Source: somebody(at.Addr()), AnySource: true, Destination: at.Addr(),
+			Protocol: protocol, SourcePort: anyPort, Port: at.Port(), State: firewall.New,
+		})
+		f.pass("firewall-service", fmt.Sprintf("replies from %s (service %s)", at, d.service.Name), outbound, firewall.Packet{
+			Out: d.ifname, Source: at.Addr(), Destination: somebody(at.Addr()), AnyDestination: true,
+			Protocol: protocol, SourcePort: at.Port(), Port: anyPort, State: firewall.Established,
+		})
+	}
+}
