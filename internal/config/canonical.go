@@ -22,6 +22,7 @@ func (c *Config) Canonical() string {
 	for _, v := range c.VRRP {
 		doc.VRRP = append(doc.VRRP, canonicalVRRPOf(v))
 	}
+	doc.Groups = c.canonicalGroups()
 	for _, s := range c.Services {
 		doc.Services = append(doc.Services, canonicalServiceOf(s))
 	}
@@ -47,6 +48,7 @@ func digest(canonical string) string {
 type (
 	canonicalConfig struct {
 		VRRP     []canonicalVRRP    `toml:"vrrp"`
+		Groups   []canonicalGroup   `toml:"sync_group,omitempty"`
 		Services []canonicalService `toml:"service"`
 		Sync     *canonicalSync     `toml:"connection_sync,omitempty"`
 	}
@@ -72,6 +74,11 @@ type (
 		Spacing string `toml:"spacing"`
 		Again   string `toml:"again"`
 		Refresh string `toml:"refresh"`
+	}
+	canonicalGroup struct {
+		Name    string           `toml:"name"`
+		Members []string         `toml:"members"`
+		Track   []map[string]any `toml:"track,omitempty"`
 	}
 	canonicalService struct {
 		Name        string          `toml:"name"`

@@ -14,6 +14,7 @@ func (l *loader) check(sources []*source, node string) {
 	l.checkVIPs()
 	l.checkPeers()
 	l.checkListeners()
+	l.checkGroups()
 	for _, b := range l.services {
 		l.checkHeld(b)
 		l.checkReals(b)

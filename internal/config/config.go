@@ -19,11 +19,12 @@ import (
 type Config struct {
 	// Node is this machine's name in the cluster: Options.Node, else [node]
 	// name, else the short host name.
-	Node     string
-	VRRP     []VRRP          // in the order of the files
-	Services []Service       // in the order of the files
-	Sync     *ConnectionSync // nil: connections are not synchronised
-	API      API
+	Node       string
+	VRRP       []VRRP          // in the order of the files
+	SyncGroups []SyncGroup     // the same
+	Services   []Service       // in the order of the files
+	Sync       *ConnectionSync // nil: connections are not synchronised
+	API        API
 	// Digest is the SHA-256, in hexadecimal, of Canonical.
 	Digest string
 	// Files lists what was read, in order.

@@ -49,6 +49,7 @@ type loader struct {
 
 	node     field[string]
 	vrrp     []*vrrpBlock
+	groups   []*groupBlock
 	services []*serviceBlock
 	sync     *syncBlock // nil: there is none
 	socket   field[string]
@@ -89,6 +90,9 @@ func (l *loader) load(sources []*source) (*Config, error) {
 		b.VRRP.Priority = b.Priorities.For(name)
 		c.VRRP = append(c.VRRP, b.VRRP)
 	}
+	for _, g := range l.groups {
+		c.SyncGroups = append(c.SyncGroups, g.SyncGroup)
+	}
 	for _, b := range l.services {
 		c.Services = append(c.Services, b.Service)
 	}
@@ -120,6 +124,10 @@ func (l *loader) readBlocks(sources []*source) {
 		}
 		for _, t := range blocks {
 			l.vrrp = append(l.vrrp, l.decodeVRRP(t))
+		}
+		groups, _ := top.children("sync_group")
+		for _, t := range groups {
+			l.groups = append(l.groups, l.decodeGroup(t))
 		}
 		services, _ := top.children("service")
 		l.pending = append(l.pending, services...)

@@ -45,11 +45,11 @@ func TestReferenceComplete(t *testing.T) {
 	}
 	documented := map[string][]string{}
 	header := ""
-	headers, keys := regexp.MustCompile(`^\[.*\]$`), regexp.MustCompile(`^#? ?([a-z_]+) = `)
+	headers, keys := regexp.MustCompile(`^(?:# )?(\[.*\])$`), regexp.MustCompile(`^#? ?([a-z_]+) = `)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
-		if headers.MatchString(line) {
-			header = line
+		if m := headers.FindStringSubmatch(line); m != nil {
+			header = m[1]
 		} else if m := keys.FindStringSubmatch(line); m != nil {
 			documented[header] = append(documented[header], m[1])
 		}

@@ -18,6 +18,7 @@ func sections() []section {
 		{"[node]", []string{"name"}, nil},
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
+		{"[[sync_group]]", []string{"name", "members"}, []string{"track"}},
 		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "healthy_when", "load", "stateless"}, []string{"check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight"}, []string{"check"}},

@@ -126,6 +126,3 @@ func (t Tracker) canonical() map[string]any {
 	}
 	return c
 }
-
-// Trackers returns all that a virtual router depends on.
-func (c *Config) Trackers(v VRRP) []Tracker { return v.Track }

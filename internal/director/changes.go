@@ -25,6 +25,13 @@ func Changes(old, next *config.Config) []string {
 	} else if old.Sync != next.Sync {
 		(paired[config.ConnectionSync]{name: what, old: old.Sync, next: next.Sync}).both(say, what)
 	}
+	groups := pair(old.SyncGroups, next.SyncGroups, func(g config.SyncGroup) string { return g.Name })
+	for _, p := range groups {
+		what := fmt.Sprintf("sync group %q", p.name)
+		if p.both(say, what) {
+			fields(say, what, *p.old, *p.next)
+		}
+	}
 	services := pair(old.Services, next.Services, func(s config.Service) string { return s.Name })
 	for _, p := range services {
 		what := fmt.Sprintf("service %q", p.name)

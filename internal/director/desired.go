@@ -204,6 +204,9 @@ func Routers(cfg *config.Config) []vrrp.RouterConfig {
 			Interval: v.Interval, Preempt: v.Preempt, PreemptDelay: v.PreemptDelay,
 			Peers: v.Peers, MinTTL: v.MinTTL,
 		}
+		if group := cfg.GroupOf(v.Name); group != nil {
+			r.Group = "sync_group " + group.Name // no name of a block has a space
+		}
 		for _, prefix := range v.Addresses {
 			r.Addresses = append(r.Addresses, prefix.Addr())
 		}

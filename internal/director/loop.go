@@ -236,7 +236,25 @@ func (d *Director) note(t vrrp.Transition) {
 		d.dropLeaver(t.Router)
 	}
 	d.roles[t.Router] = role
+	if t.Reason == vrrp.ReasonRival {
+		d.reannounce(t)
+	}
 	d.Log.Debug("vrrp", "router", t.Router, "from", t.From, "to", t.To, "reason", string(t.Reason), "master", t.Master)
+}
+
+// reannounce has the addresses of a router's group announced again: whoever was
+// master beside one member was so beside all of them.
+func (d *Director) reannounce(t vrrp.Transition) {
+	group := d.config.GroupOf(t.Router)
+	if group == nil {
+		return
+	}
+	for _, name := range group.Members {
+		if role := d.roles[name]; role.State == vrrp.Master {
+			role.Epoch = t.At
+			d.roles[name] = role
+		}
+	}
 }
 
 // decides reports whether a state says who is the master.
