@@ -147,7 +147,7 @@ func (c *Cluster) StartServers(ctx context.Context) error {
 		if err := n.StartResponder(ctx); err != nil {
 			return err
 		}
-		if n.Kind != KindReal {
+		if !c.Spec.serves(n.Kind) {
 			continue
 		}
 		if err := n.ApplyRealServer(ctx); err != nil {
@@ -162,7 +162,13 @@ func (c *Cluster) servers() []*Node {
 	if c.Spec.Lab.Forward == ForwardNone {
 		return c.Nodes(KindDirector)
 	}
-	return c.Nodes(KindReal)
+	var nodes []*Node
+	for _, n := range c.order {
+		if c.Spec.serves(n.Kind) {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
 }
 
 // Close kills the processes and removes the namespaces and the folder. It may be

@@ -68,7 +68,7 @@ func (p *pair) answerers() []string {
 		return []string{"d1"}
 	}
 	var names []string
-	for _, n := range p.Nodes(KindReal) {
+	for _, n := range p.servers() {
 		names = append(names, n.Name)
 	}
 	return names

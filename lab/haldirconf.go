@@ -67,8 +67,11 @@ func (s Spec) writeService(b *strings.Builder, service Service) {
 	fmt.Fprintf(b, "protocol  = %q\nscheduler = %q\nforward   = %q\n", service.Protocol, scheduler, s.Lab.Forward)
 	fmt.Fprintf(b, "\n[service.check]\ntype    = \"tcp\"\nevery   = %q\ntimeout = %q\nrise    = %d\nfall    = %d\n",
 		s.Lab.CheckEvery, s.Lab.CheckEvery, s.Lab.CheckRise, s.Lab.CheckFall)
-	for i := range s.Lab.RealServers {
-		address := host(segment, hostReal+i).String()
+	for _, p := range s.layout() {
+		if !s.serves(p.kind) {
+			continue
+		}
+		address := p.address.Addr().String()
 		if service.RealPort != 0 && service.RealPort != service.Port {
 			address = fmt.Sprintf("%s:%d", address, service.RealPort)
 		}

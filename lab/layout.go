@@ -104,6 +104,17 @@ func (s Spec) layout() []place {
 	return places
 }
 
+// serves reports whether the nodes of a kind are real servers.
+func (s Spec) serves(k Kind) bool { return k == KindReal || k == KindDirector && s.Lab.DirectorsServe }
+
+// pool is how many real servers each service has.
+func (s Spec) pool() int {
+	if s.Lab.DirectorsServe {
+		return s.Lab.RealServers + s.Lab.Directors
+	}
+	return s.Lab.RealServers
+}
+
 func directorName(i int) string { return fmt.Sprintf("d%d", i+1) }
 func realName(i int) string     { return fmt.Sprintf("rs%d", i+1) }
 

@@ -40,13 +40,24 @@ func (n *Node) LogPath(sort string) string { return filepath.Join(n.RunDir(), so
 func (n *Node) Do(fn func() error) error { return n.ns.do(fn) }
 
 // Has reports whether the kernel of the node has an address, on any interface.
-func (n *Node) Has(address netip.Addr) (bool, error) {
+func (n *Node) Has(address netip.Addr) (bool, error) { return n.HasOn("", address) }
+
+// HasOn is Has for one interface; none means all.
+func (n *Node) HasOn(name string, address netip.Addr) (bool, error) {
+	index := 0
+	if name != "" {
+		link, err := n.ns.links.LinkByName(name)
+		if err != nil {
+			return false, fmt.Errorf("finding %s of %s: %w", name, n.Name, err)
+		}
+		index = link.Attrs().Index
+	}
 	present, err := n.ns.links.AddrList(nil, syscall.AF_INET)
 	if err != nil {
 		return false, fmt.Errorf("listing addresses of %s: %w", n.Name, err)
 	}
 	for _, a := range present {
-		if a.IP.Equal(address.AsSlice()) {
+		if a.IP.Equal(address.AsSlice()) && (index == 0 || a.LinkIndex == index) {
 			return true, nil
 		}
 	}

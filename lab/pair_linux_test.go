@@ -38,7 +38,7 @@ func newPair(t *testing.T, spec Spec) *pair {
 	p.must(p.d2.StartDirector())
 	p.state(p.d2, "backup")
 	if spec.Lab.Forward != ForwardNone {
-		p.must(p.d1.AwaitPool(ctx, spec.Lab.RealServers))
+		p.must(p.d1.AwaitPool(ctx, spec.pool()))
 	}
 	var err error
 	p.client, err = c.StartClient(ctx, nil)
@@ -102,7 +102,7 @@ func (p *pair) holds(want ...*Node) {
 	p.t.Helper()
 	p.must(Await(bound(p.t, patience), "the address to be where it belongs", func(context.Context) error {
 		for _, n := range p.Nodes(KindDirector) {
-			has, err := n.Has(p.Spec.VIP())
+			has, err := n.HasOn(Interface, p.Spec.VIP())
 			if err != nil {
 				return err
 			}

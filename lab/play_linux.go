@@ -96,7 +96,7 @@ func begin(ctx context.Context, c *Cluster) (*ClientRun, error) {
 		return nil, err
 	}
 	if c.Spec.Lab.Forward != ForwardNone {
-		if err := first.AwaitPool(ctx, c.Spec.Lab.RealServers); err != nil {
+		if err := first.AwaitPool(ctx, c.Spec.pool()); err != nil {
 			return nil, err
 		}
 	}

@@ -7,12 +7,12 @@ import (
 
 // ApplyRealServer sets the node up as a real server.
 func (n *Node) ApplyRealServer(ctx context.Context) error {
-	return n.realServer(ctx, "apply", "-c", n.cluster.ConfigPath)
+	return n.realServer(ctx, "apply", "-c", n.cluster.ConfigPath, "--node", n.Name)
 }
 
 // VerifyRealServer has the node's set-up verified.
 func (n *Node) VerifyRealServer(ctx context.Context) error {
-	return n.realServer(ctx, "verify", "-c", n.cluster.ConfigPath)
+	return n.realServer(ctx, "verify", "-c", n.cluster.ConfigPath, "--node", n.Name)
 }
 
 // RemoveRealServer undoes ApplyRealServer.

@@ -27,9 +27,12 @@ type Spec struct {
 
 // Settings are the cluster's.
 type Settings struct {
-	Directors   int    `toml:"directors"`    // 1..8
-	RealServers int    `toml:"real_servers"` // 1..32, none with ForwardNone
-	Forward     string `toml:"forward"`      // dr, tun, nat, none
+	Directors   int `toml:"directors"`    // 1..8
+	RealServers int `toml:"real_servers"` // 1..32, none with ForwardNone
+	// DirectorsServe makes each director a real server as well, as in a pair of
+	// two machines: RealServers may be 0 then. For dr and tun.
+	DirectorsServe bool   `toml:"directors_serve"`
+	Forward        string `toml:"forward"` // dr, tun, nat, none
 	// Interval between adverts: 10ms..40.95s, a multiple of 10ms.
 	Interval Duration `toml:"interval"`
 	Preempt  bool     `toml:"preempt"`

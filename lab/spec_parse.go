@@ -99,9 +99,15 @@ func (s Spec) Validate() error {
 	if !slices.Contains(modes, s.Lab.Forward) {
 		bad("lab.forward", fmt.Sprintf("%q", s.Lab.Forward), strings.Join(modes, ", "))
 	}
-	if s.Lab.Forward == ForwardNone {
+	if s.Lab.DirectorsServe && s.Lab.Forward != ForwardDR && s.Lab.Forward != ForwardTUN {
+		bad("lab.directors_serve", true, "false with forward = "+s.Lab.Forward)
+	}
+	switch {
+	case s.Lab.Forward == ForwardNone:
 		between("lab.real_servers", s.Lab.RealServers, 0, 0)
-	} else {
+	case s.Lab.DirectorsServe:
+		between("lab.real_servers", s.Lab.RealServers, 0, 32)
+	default:
 		between("lab.real_servers", s.Lab.RealServers, 1, 32)
 	}
 	span("lab.interval", s.Lab.Interval, 10*time.Millisecond, 40950*time.Millisecond)

@@ -46,7 +46,7 @@ scheduler = "wlc"
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{3, 4, "nat", Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, "# more"}
+	want := Settings{3, 4, false, "nat", Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, "# more"}
 	if s.Lab != want {
 		t.Errorf("lab = %+v, want %+v", s.Lab, want)
 	}
@@ -68,6 +68,7 @@ func TestSpecErrorsNameTheKeyAndWhatIsLegal(t *testing.T) {
 		{"no duration", "[lab]\ninterval = \"soon\"", `"soon" is not a duration such as "100ms"`},
 		{"directors", "[lab]\ndirectors = 9", "lab.directors = 9: legal is 1 to 8"},
 		{"real servers", "[lab]\nreal_servers = 0", "lab.real_servers = 0: legal is 1 to 32"},
+		{"directors that serve", "[lab]\nforward = \"nat\"\ndirectors_serve = true", "lab.directors_serve = true: legal is false with forward = nat"},
 		{"real servers without forwarding", "[lab]\nforward = \"none\"\nreal_servers = 2", "lab.real_servers = 2: legal is 0 to 0"},
 		{"forward", "[lab]\nforward = \"dnat\"", `lab.forward = "dnat": legal is dr, tun, nat, none`},
 		{"interval range", "[lab]\ninterval = \"41s\"", "lab.interval = 41s: legal is 10ms to 40.95s"},

@@ -35,7 +35,9 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 	if !found {
 		return State{}, fmt.Errorf("%w (it has %s)", ErrNoService, host)
 	}
-	return n.state(cfg.VIPs()), nil
+	state := n.state(cfg.VIPs())
+	state.Directs = slices.ContainsFunc(cfg.VRRP, func(v config.VRRP) bool { return v.Priority != 0 })
+	return state, nil
 }
 
 // needs gathers items, each with the services that ask for it.

@@ -146,6 +146,58 @@ func TestDROnTheKernelIsSilentThroughoutAndUndoneExactly(t *testing.T) {
 	}
 }
 
+// A pair of two machines: each is a director, and a real server of its peer. The
+// roles share the VIP and nothing else.
+func TestTheDirectorsRoleComesAndGoesBesideTheRealServer(t *testing.T) {
+	far := segment(t)
+	r, state := onHost(t, service("web", "dr", "192.0.2.100:80", "192.0.2.11"))
+	state.Directs = true
+	sysctls, before := confSysctls(t), addresses(t)
+	asker := hammer(t, far, vip, serverAddr)
+	asker.expectSilence("before")
+	if err := r.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		heard, _ := asker.counts(from(vip))
+		holdAsDirector(t, "192.0.2.100/24")
+		asker.until("an answer of the master", func() bool { n, _ := asker.counts(from(vip)); return n > heard })
+		if err := r.Apply(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+		expectAllOK(t, r, state)
+
+		director := netif.NewAddresses()
+		director.Interfaces = func(name string) bool { return name == "eth0" }
+		if result, err := director.Reconcile(t.Context(), nil); err != nil || len(result.Removed) != 1 {
+			t.Fatalf("losing the role: %+v, %v", result, err)
+		}
+		asker.rounds(20) // what was asked before has been answered
+		silent, _ := asker.counts(from(vip))
+		asker.rounds(20)
+		if n, _ := asker.counts(from(vip)); n != silent {
+			t.Errorf("a backup has answered for the VIP %d times", n-silent)
+		}
+		expectAllOK(t, r, state)
+		want := append(addressesOf(before), "192.0.2.100/32 on lo")
+		if d := cmp.Diff(want, addressesOf(addresses(t)), sorted); d != "" {
+			t.Errorf("addresses of a backup (-want +got):\n%s", d)
+		}
+		sendFrom(t, vip, askerAddr) // it serves: the VIP is its own
+	}
+	// A real server that is taken away leaves the master what it has.
+	holdAsDirector(t, "192.0.2.100/24")
+	if err := r.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(append(addressesOf(before), "192.0.2.100/24 on eth0"), addressesOf(addresses(t)), sorted); d != "" {
+		t.Errorf("addresses of the master after remove (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(sysctls, confSysctls(t)); d != "" {
+		t.Errorf("sysctls after remove (-before +after):\n%s", d)
+	}
+}
+
 // holdAsDirector puts an address on eth0 as the director's process of this host
 // would.
 func holdAsDirector(t *testing.T, prefix string) {

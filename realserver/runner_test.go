@@ -132,9 +132,6 @@ func TestAForeignAddressStopsApplyBeforeAnyChange(t *testing.T) {
 		{"on the interface", present("eth0", "192.0.2.100/24", 0),
 			"setting up the real server: 192.0.2.100 is on eth0 already as 192.0.2.100/24, and haldir did not put it there; " +
 				"nothing was changed (remedy: find out who did, then: ip address del 192.0.2.100/24 dev eth0)"},
-		{"by the director of this host", present("eth0", "192.0.2.100/24", netif.Protocol),
-			"setting up the real server: 192.0.2.100 is on eth0 as 192.0.2.100/24: this host holds it as a director, " +
-				"and answers for it; nothing was changed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,6 +147,30 @@ func TestAForeignAddressStopsApplyBeforeAnyChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAVIPOfTheDirectorOfThisHostIsNoObstacle(t *testing.T) {
+	b := newBench(t)
+	held := present("eth0", "192.0.2.100/24", netif.Protocol)
+	b.addresses = append(b.addresses, held)
+	before := b.String()
+	state := everyMode(t)
+	state.Directs = true
+	if err := b.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	// The role is lost, and won again.
+	for range 2 {
+		b.addresses = slices.DeleteFunc(b.addresses, func(p netif.PresentAddress) bool { return p == held })
+		if err := b.Apply(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+		b.addresses = append(b.addresses, held)
+		if err := b.Apply(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.expectUndone(before)
 }
 
 func TestAFailedFirstApplyLeavesTheHostAsItWas(t *testing.T) {

@@ -26,6 +26,9 @@ type State struct {
 	Tunnels []TunnelState `json:"tunnels"`
 	// Addresses are the VIPs: on Loopback for DR, on Tunnel for TUN.
 	Addresses []Address `json:"addresses"`
+	// Directs says that this host is one of the directors as well, which may hold
+	// the VIPs on their interfaces.
+	Directs bool `json:"directs"`
 	// Replies are the ways that replies must take; they are verified, never set.
 	Replies []Reply `json:"replies"`
 }

@@ -29,6 +29,7 @@ const (
 	byUs      = "present, set by haldir"
 	byOthers  = "present, set by somebody else"
 	absent    = "absent"
+	asMaster  = "present, held by the director of this host"
 	noGateway = "none"
 )
 
@@ -84,7 +85,7 @@ func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, erro
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(all, links, addressFindings(state.Addresses, present)), nil
+	return slices.Concat(all, links, addressFindings(state, present)), nil
 }
 
 func (r *Runner) sysctlFinding(s Sysctl) (Finding, error) {
@@ -140,7 +141,8 @@ func (r *Runner) linkFindings(ctx context.Context, state State) ([]Finding, erro
 	return all, nil
 }
 
-func addressFindings(wanted []Address, present []netif.PresentAddress) []Finding {
+func addressFindings(state State, present []netif.PresentAddress) []Finding {
+	wanted := state.Addresses
 	var all []Finding
 	vips := map[netip.Addr]bool{}
 	for _, want := range wanted {
@@ -164,8 +166,10 @@ func addressFindings(wanted []Address, present []netif.PresentAddress) []Finding
 		switch {
 		case p.Ours:
 			f.Got, f.Remedy = byUs, reapply
+		case byDirector(p) && state.Directs:
+			f.Want, f.Got, f.OK = absent+", or "+asMaster, asMaster, true
 		case byDirector(p):
-			f.Got, f.Remedy = byUs, "this host holds the VIP as a director: let the other director take it, or take this host out of the service"
+			f.Got, f.Remedy = byUs, "a director has left it behind, and the host answers for it: haldir cleanup"
 		default:
 			f.Remedy = "the host answers for the VIP in its director's place; find out who set it, then: " + deletion(p.Address)
 		}
