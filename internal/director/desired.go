@@ -50,6 +50,9 @@ type Inputs struct {
 	// Pools is what was decided before; the quorum of a pool goes on from it.
 	Pools map[ipvsctl.ServiceKey]Pool
 	Now   time.Time
+	// Directors are the addresses of the other directors, which may be real
+	// servers too.
+	Directors []netip.Addr
 	// Probes are those of Config; nil: they are derived.
 	Probes *Probes
 }
@@ -84,9 +87,14 @@ func Compute(in Inputs) Desired {
 		Pools:     make(map[ipvsctl.ServiceKey]Pool),
 	}
 	others := make(map[string]bool) // routers in which this node has no part
+	exchanges := make(map[string]bool)
 	for _, v := range in.Config.VRRP {
 		role := in.Roles[v.Name]
 		others[v.Name] = v.Priority == 0
+		if end := exchangeEnd(v, role, in.Now); !end.IsZero() && len(in.Directors) > 0 {
+			exchanges[v.Name] = true
+			d.Next = earlier(d.Next, end)
+		}
 		if !role.Holds() {
 			continue
 		}
@@ -110,7 +118,11 @@ func Compute(in Inputs) Desired {
 			}
 			switch {
 			case role.Holds(), s.LoadAlways && !others[s.VRRP] && role.Reason != vrrp.ReasonShutdown:
-				d.Table = append(d.Table, service(s, listen, pool))
+				loaded := service(s, listen, pool)
+				if exchanges[s.VRRP] || s.LoadAlways {
+					rest(loaded.Dests, in.Directors)
+				}
+				d.Table = append(d.Table, loaded)
 			case !role.Decided && !others[s.VRRP]:
 				d.Untouched[key] = true
 			}

@@ -318,7 +318,8 @@ func (d *Director) update() uint64 {
 		}
 	}
 	now := time.Now()
-	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Probes: d.probes, Now: now})
+	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Probes: d.probes, Now: now,
+		Directors: d.peers.directors(now)})
 	d.reportPools(effective, desired.Pools)
 	d.pools, d.again = desired.Pools, nil
 	next := d.stand(now)
