@@ -108,6 +108,14 @@ func (h *host) SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error) {
 	return handle.SyncDaemons(ctx)
 }
 
+func (h *host) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error) {
+	handle, err := h.ipvs()
+	if err != nil {
+		return nil, err
+	}
+	return handle.ReadServices(ctx, keys)
+}
+
 func (h *host) SetSysctls(desired []netif.Sysctl) error {
 	if err := os.MkdirAll(filepath.Dir(h.sysctls), 0o755); err != nil {
 		return fmt.Errorf("making the run directory: %w", err)

@@ -116,6 +116,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		newRealserver(s), newDoctor(s), newCleanup(s), newLab(s), newVersion(s),
 		newSpeaker(s), newDirector(s), newChecker(s),
 	)
+	root.AddCommand(newOrders(s)...)
 	return root
 }
 

@@ -132,6 +132,10 @@ func renderStatus(s control.Status, p paint) string {
 		renderDirector(&b, d, p)
 	}
 	renderSync(&b, s.Sync, p)
+	for _, removed := range s.Removed {
+		fmt.Fprintf(&b, "\nservice %s %s\n", removed.Service, p.middle("is not configured any more"))
+		renderLeaving(&b, removed.Leaving, s.At, p)
+	}
 	for _, key := range s.Foreign {
 		fmt.Fprintf(&b, "\nservice %s %s\n", key, p.faint("is not haldir's: left alone"))
 	}
@@ -216,6 +220,7 @@ func renderService(b *strings.Builder, s control.ServiceStatus, now time.Time, p
 		sorry.Health = "sorry"
 		renderReal(b, sorry, now, p)
 	}
+	renderLeaving(b, s.Leaving, now, p)
 }
 
 func renderReal(b *strings.Builder, r control.RealStatus, now time.Time, p paint) {
@@ -234,6 +239,9 @@ func renderReal(b *strings.Builder, r control.RealStatus, now time.Time, p paint
 	}
 	fmt.Fprintf(b, "  %-21s %s weight %-5s active %-6d inactive ", r.Address, health, weight, r.Active)
 	var notes []string
+	for _, o := range r.Overrides {
+		notes = append(notes, renderOverride(o, now))
+	}
 	if r.Rising > 0 {
 		notes = append(notes, fmt.Sprintf("rising to weight %d", r.Rising))
 	}

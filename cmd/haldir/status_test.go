@@ -60,17 +60,33 @@ func everything() control.Status {
 			{
 				Name: "web", Protocol: "tcp", Listen: "192.0.2.100:80", Forward: "dr", Scheduler: "wlc", Loaded: &yes,
 				Stats: &control.Stats{Connections: 123456},
+				Pool:  control.PoolStatus{State: "sorry", Quorum: 3, Up: 2.5, All: 7},
+				Sorry: &control.RealStatus{Address: netip.MustParseAddrPort("192.0.2.9:80"), Health: "unchecked", Weight: &two, Active: 3},
+				Leaving: []control.LeavingStatus{
+					{Address: netip.MustParseAddrPort("192.0.2.19:80"), Active: 1, Inactive: 20, Since: ago(10 * time.Second), Until: now.Add(time.Minute)},
+				},
 				Real: []control.RealStatus{
 					{Address: netip.MustParseAddrPort("192.0.2.11:80"), Health: "up", Checked: &recent, Weight: &two, Active: 17, Inactive: 204},
 					{Address: netip.MustParseAddrPort("192.0.2.12:80"), Health: "down", Checked: &recent, Reason: "connection refused", HealthSince: ago(5 * time.Minute)},
 					{Address: netip.MustParseAddrPort("192.0.2.13:80"), Health: "unknown"},
 					{Address: netip.MustParseAddrPort("192.0.2.14:80"), Health: "unchecked", Weight: &zero},
 					{Address: netip.MustParseAddrPort("192.0.2.15:80"), Health: "up", Checked: &recent, Stale: true, Weight: &two},
+					{Address: netip.MustParseAddrPort("192.0.2.16:80"), Health: "up", Weight: &two, Rising: 100},
+					{Address: netip.MustParseAddrPort("192.0.2.17:80"), Health: "up", Weight: &zero, Overrides: []control.Override{
+						{What: "weight", Weight: 7, By: "root for alice", At: ago(time.Hour)},
+						{What: "drain", By: "bob", At: ago(time.Minute), Until: now.Add(4 * time.Minute), Reason: "new disk"},
+					}},
+					{Address: netip.MustParseAddrPort("192.0.2.18:80"), Health: "up", Overrides: []control.Override{
+						{What: "drain", By: "bob", At: ago(time.Hour), Until: ago(time.Minute), Ended: ago(time.Minute), Left: 1},
+					}},
 				},
 			},
 			{Name: "dns", Protocol: "udp", Listen: "192.0.2.100:53", Forward: "nat", Scheduler: "rr", Loaded: &no},
 			{Name: "mail", Protocol: "tcp", Listen: "192.0.2.100:25", Forward: "tun", Scheduler: "rr"},
 		},
+		Removed: []control.RemovedStatus{{Service: "tcp 192.0.2.100:81", Leaving: []control.LeavingStatus{
+			{Address: netip.MustParseAddrPort("192.0.2.19:81"), Active: 2, Since: ago(10 * time.Second), Until: ago(time.Second)},
+		}}},
 		Foreign:  []string{"tcp 198.51.100.1:443"},
 		Problems: []string{`service "web": 192.0.2.12:80 is down: connection refused`},
 		Unknown:  []string{"the IPVS table: timeout"},

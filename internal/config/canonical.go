@@ -93,6 +93,7 @@ type (
 		OnFailure   string          `toml:"on_failure"`
 		SlowStart   string          `toml:"slow_start"`
 		Panic       string          `toml:"panic"`
+		Drain       string          `toml:"drain"`
 		Load        string          `toml:"load,omitempty"`
 		Stateless   bool            `toml:"stateless,omitempty"`
 		Check       any             `toml:"check,omitempty"`
@@ -158,6 +159,7 @@ func canonicalServiceOf(s Service) canonicalService {
 		OnFailure:   s.Pool.OnFailure,
 		SlowStart:   plain(s.Pool.SlowStart),
 		Panic:       fmt.Sprintf("%d%%", s.Pool.Panic),
+		Drain:       plain(s.Pool.Drain),
 	}
 	if s.LoadAlways {
 		c.Load = loadAlways

@@ -166,6 +166,10 @@ type Pool struct {
 	// Panic is the share of all weights, in percent, below which nobody is taken
 	// out any more; 0 is never.
 	Panic uint8
+	// Drain is how long connections to a server that leaves the pool, by an
+	// operator's order or since the configuration no longer has it, may take to end;
+	// 0 is not at all.
+	Drain time.Duration
 }
 
 // Real is one real server of a service.

@@ -90,7 +90,7 @@ func TestLoadValues(t *testing.T) {
 		Services: []Service{
 			{
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
-				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
+				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
 				Checks: []Check{Check{Type: "tcp", Port: 8080, Every: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1}},
 				Real:   []Real{{Address: netip.MustParseAddr("192.0.2.12"), Port: 0, Weight: 65535}, {Address: netip.MustParseAddr("192.0.2.11"), Port: 0, Weight: 0}},
@@ -107,7 +107,7 @@ func TestLoadValues(t *testing.T) {
 			},
 			{
 				Name: "dns-tcp", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "nat",
-				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
+				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
 				Checks: []Check{Check{Type: "tcp", Every: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3}},
 				Real: []Real{
@@ -117,7 +117,7 @@ func TestLoadValues(t *testing.T) {
 			},
 			{
 				Name: "sig", VRRP: "inside", Protocol: "sctp", Scheduler: "wlc", Forward: "nat",
-				Pool: Pool{Quorum: 1, OnFailure: "remove"}, HealthyWhen: "all",
+				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("10.1.0.1:2905")},
 				Real:   []Real{{Address: netip.MustParseAddr("10.1.0.13"), Port: 0, Weight: 1}},
 			},

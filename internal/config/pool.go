@@ -41,6 +41,7 @@ func (l *loader) decodePool(t *table, b *serviceBlock) Pool {
 		OnFailure:  t.choice("on_failure", failures()).or(defaultOnFailure),
 		SlowStart:  f.slowStart.or(0),
 		Panic:      t.percent("panic").or(0),
+		Drain:      t.duration("drain", drainSpan()).or(defaultDrain),
 	}
 }
 

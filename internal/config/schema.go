@@ -19,7 +19,7 @@ func sections() []section {
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track"}},
-		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "healthy_when", "load", "stateless"}, []string{"check", "real"}},
+		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless"}, []string{"check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight"}, []string{"check"}},
 		{"[connection_sync]", connectionSyncKeys(), nil},
@@ -58,6 +58,7 @@ const (
 	defaultFall        = 3
 	defaultQuorum      = 1
 	defaultOnFailure   = "remove"
+	defaultDrain       = 5 * time.Minute
 )
 
 func defaultGARP() GARP {
@@ -107,5 +108,6 @@ func persistenceSpan() span {
 	return span{low: time.Second, high: 31 * 24 * time.Hour, step: time.Second, zero: "off"}
 }
 func slowStartSpan() span { return span{low: time.Second, high: time.Hour, zero: "at once"} }
+func drainSpan() span     { return span{low: time.Second, high: 24 * time.Hour, zero: "not at all"} }
 func everySpan() span     { return span{low: 100 * time.Millisecond, high: time.Hour} }
 func timeoutSpan() span   { return span{low: 10 * time.Millisecond, high: time.Hour} }

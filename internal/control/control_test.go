@@ -30,9 +30,9 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // backend answers by functions.
 type backend struct {
+	Operator
 	status func(context.Context) (Status, error)
 	reload func(context.Context) (ReloadResult, error)
-	Operator
 }
 
 func (b backend) Status(ctx context.Context) (Status, error)       { return b.status(ctx) }

@@ -22,6 +22,14 @@ func (o operator) Maintenance(_ context.Context, r MaintenanceRequest) (Maintena
 	return MaintenanceResult{Done: r.On, Refused: r.Reason}, o.err
 }
 
+func (o operator) Order(_ context.Context, order Order) (Server, error) {
+	return Server{Service: order.Service, Real: order.Real, Weight: order.Weight}, o.err
+}
+
+func (o operator) Server(_ context.Context, service, real string) (Server, error) {
+	return Server{Service: service, Real: real}, o.err
+}
+
 func TestOperatorRequestsArriveAsTheyAre(t *testing.T) {
 	b := node("lvs1")
 	b.Operator = operator{}
@@ -33,6 +41,14 @@ func TestOperatorRequestsArriveAsTheyAre(t *testing.T) {
 	maintenance, err := NewClient(path).Maintenance(t.Context(), MaintenanceRequest{On: true, Reason: "disk"})
 	if diff := cmp.Diff(MaintenanceResult{Done: true, Refused: "disk"}, maintenance); diff != "" || err != nil {
 		t.Errorf("%v, result (-want +got):\n%s", err, diff)
+	}
+	ordered, err := NewClient(path).Order(t.Context(), Order{Service: "web", Real: "192.0.2.11", Action: "weight", Weight: 7})
+	if diff := cmp.Diff(Server{Service: "web", Real: "192.0.2.11", Weight: 7}, ordered); diff != "" || err != nil {
+		t.Errorf("%v, server (-want +got):\n%s", err, diff)
+	}
+	server, err := NewClient(path).Server(t.Context(), "a b&c", "[2001:db8::1]:80")
+	if diff := cmp.Diff(Server{Service: "a b&c", Real: "[2001:db8::1]:80"}, server); diff != "" || err != nil {
+		t.Errorf("%v, server (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -32,6 +32,10 @@ func routes(backend Backend, log *slog.Logger) *http.ServeMux {
 	})
 	bounded("POST /"+Version+"/failover", HandoverBound, with(backend.Failover))
 	bounded("POST /"+Version+"/maintenance", HandoverBound, with(backend.Maintenance))
+	bounded("POST /"+Version+"/order", requestBound, with(backend.Order))
+	bounded("GET /"+Version+"/server", requestBound, func(ctx context.Context, r *http.Request) (any, error) {
+		return backend.Server(ctx, r.FormValue("service"), r.FormValue("real"))
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("no such request: %s %s", r.Method, r.URL.Path))
 	})

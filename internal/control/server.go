@@ -32,6 +32,11 @@ type Operator interface {
 	Failover(ctx context.Context, request FailoverRequest) (FailoverResult, error)
 	// Maintenance switches it on or off, and waits until that is done.
 	Maintenance(ctx context.Context, request MaintenanceRequest) (MaintenanceResult, error)
+	// Order overrides the configuration of a real server, and returns the server
+	// once the kernel has followed. An error says what was not done.
+	Order(ctx context.Context, order Order) (Server, error)
+	// Server reads one real server from the kernel.
+	Server(ctx context.Context, service, real string) (Server, error)
 }
 
 // SocketName is the name of the API socket in the run directory.

@@ -39,6 +39,9 @@ type Status struct {
 	Processes []ProcessStatus `json:"processes"`
 	Routers   []RouterStatus  `json:"routers"`
 	Services  []ServiceStatus `json:"services"`
+	// Removed are services that the configuration no longer has, while the
+	// connections of their servers end.
+	Removed []RemovedStatus `json:"removed,omitempty"`
 	// Directors lists the other directors that were heard.
 	Directors []DirectorStatus `json:"directors,omitempty"`
 	// Sync is the synchronisation of connections; absent if none is configured.
@@ -152,7 +155,10 @@ type ServiceStatus struct {
 	// Sorry is the server for connections without a quorum; its health is
 	// unchecked.
 	Sorry *RealStatus `json:"sorry,omitempty"`
-	Error string      `json:"error,omitempty"`
+	// Leaving are servers that the configuration no longer has, while their
+	// connections end.
+	Leaving []LeavingStatus `json:"leaving,omitempty"`
+	Error   string          `json:"error,omitempty"`
 }
 
 // PoolStatus is what the policy of a service makes of its real servers.
@@ -165,6 +171,22 @@ type PoolStatus struct {
 	// meant to serve.
 	Up  float64 `json:"up_weight"`
 	All float64 `json:"all_weight"`
+}
+
+// RemovedStatus is a service that leaves.
+type RemovedStatus struct {
+	Service string          `json:"service"` // as the kernel knows it
+	Leaving []LeavingStatus `json:"leaving"`
+}
+
+// LeavingStatus is a server that leaves a service.
+type LeavingStatus struct {
+	Address  netip.AddrPort `json:"address"`
+	Active   uint32         `json:"active_connections"`
+	Inactive uint32         `json:"inactive_connections"`
+	Since    time.Time      `json:"since"`
+	// Until is when its connections are cut.
+	Until time.Time `json:"until"`
 }
 
 // RealStatus is one real server of a service.
@@ -190,6 +212,8 @@ type RealStatus struct {
 	Configured uint32 `json:"configured_weight"`
 	// Weight is the weight in the kernel; absent if it is not there.
 	Weight *uint32 `json:"weight,omitempty"`
+	// Overrides are what operators said of it.
+	Overrides []Override `json:"overrides,omitempty"`
 	// Rising is the weight that a slow start leads to; absent without one. Where
 	// slow_start is set, the kernel's weights are multiples of the configured ones.
 	Rising   uint32 `json:"rising_to_weight,omitempty"`

@@ -61,6 +61,14 @@ func (d *Director) begin(ctx context.Context) error {
 	}
 	d.Log.Info("directing", "node", d.config.Node, "takes_over", takeover, "routers", len(d.config.VRRP), "services", len(d.config.Services))
 	d.keepInForce()
+	d.dropOverrides()
+	if takeover {
+		if err := statefile.Load(d.leavingPath(), &d.leaving); err != nil {
+			d.Log.Warn("reading which servers leave; their connections are cut", "error", err)
+		}
+	} else {
+		d.setLeaving(nil)
+	}
 	d.listenForClaims()
 	d.update()
 	d.configureSpeaker(resume)

@@ -48,8 +48,10 @@ type Inputs struct {
 	Health map[string]healthcheck.Verdict // by target
 	Risen  map[string]time.Time           // by target: when it came up under our eyes
 	// Pools is what was decided before; the quorum of a pool goes on from it.
-	Pools map[ipvsctl.ServiceKey]Pool
-	Now   time.Time
+	Pools     map[ipvsctl.ServiceKey]Pool
+	Overrides overrides
+	Leaving   []departure
+	Now       time.Time
 	// Directors are the addresses of the other directors, which may be real
 	// servers too.
 	Directors []netip.Addr
@@ -128,6 +130,7 @@ func Compute(in Inputs) Desired {
 			}
 		}
 	}
+	d.Table = addLeaving(d.Table, in.Leaving, in.Roles)
 	for _, s := range d.Table {
 		delete(d.Untouched, s.Key)
 	}
@@ -180,6 +183,7 @@ func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
 				out[i].risen = risen
 			}
 		}
+		out[i].apply(in.Overrides.of(s.Name, real))
 	}
 	return out
 }
@@ -251,6 +255,10 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	// the client gives up. So its entry ends and the client is told, or served by
 	// another one.
 	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_nodest_conn", Value: "1"})
+	// A server of weight 0 shall become free of its clients: neither persistence nor
+	// a port that is used again sends new connections there.
+	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_quiescent_template", Value: "1"},
+		netif.Sysctl{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"})
 	// Replies of NAT real servers come in by an interface that holds their
 	// gateway address. The interface's own switch forwards them; the global one
 	// would change every interface and could not be restored exactly.

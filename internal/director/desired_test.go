@@ -3,6 +3,7 @@ package director
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -174,7 +175,11 @@ func TestSysctls(t *testing.T) {
 		{Path: "net/ipv4/conf/all/send_redirects", Value: "0"},
 		{Path: "net/ipv4/conf/eth0/send_redirects", Value: "0"},
 	}
-	nodest := netif.Sysctl{Path: "net/ipv4/vs/expire_nodest_conn", Value: "1"}
+	connections := []netif.Sysctl{
+		{Path: "net/ipv4/vs/expire_nodest_conn", Value: "1"},
+		{Path: "net/ipv4/vs/expire_quiescent_template", Value: "1"},
+		{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"},
+	}
 	forwarding := netif.Sysctl{Path: "net/ipv4/conf/eth0/forwarding", Value: "1"}
 	dr, nat, none := pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1")
 	nat.Services[0].Forward = "nat"
@@ -183,8 +188,8 @@ func TestSysctls(t *testing.T) {
 		config *config.Config
 		want   []netif.Sysctl
 	}{
-		"dr":          {dr, append(append([]netif.Sysctl{}, redirects...), nodest)},
-		"nat":         {nat, append(append([]netif.Sysctl{}, redirects...), nodest, forwarding)},
+		"dr":          {dr, slices.Concat(redirects, connections)},
+		"nat":         {nat, slices.Concat(redirects, connections, []netif.Sysctl{forwarding})},
 		"no services": {none, nil},
 	} {
 		if got := Sysctls(c.config); !reflect.DeepEqual(got, c.want) {

@@ -76,6 +76,13 @@ type Director struct {
 	again   <-chan time.Time // the next step of a pool; nil is none
 	carrier map[string]bool  // by interface; absent is unknown
 
+	table     ipvsctl.Table // desired last
+	overrides overrides
+	keeping   sync.Mutex // held while the overrides are written down
+	leaving   []departure
+	drained   atomic.Pointer[[]ipvsctl.ServiceKey] // services with servers that drain, for their watcher
+	drainNews chan reading
+
 	standings map[string]track.Standing // by the name of the [[vrrp]] block
 	debounced map[linkKey]*track.Debounce
 	numbers   map[string]int // by target: the last that its check could read
@@ -118,6 +125,7 @@ func New(o Options) *Director {
 		roles:        make(map[string]Role),
 		health:       make(map[string]healthcheck.Verdict),
 		risen:        make(map[string]time.Time),
+		drainNews:    make(chan reading),
 		carrier:      make(map[string]bool),
 		numbers:      make(map[string]int),
 		requests:     make(map[uint64]chan speaker.State),
@@ -161,6 +169,7 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 
 	err = d.begin(ctx)
 	if err == nil {
+		d.parts.Go(func() { d.watchDrains(background) })
 		d.Ready()
 		err = d.loop(ctx, orphaned, reload, ended)
 	}
@@ -195,7 +204,7 @@ func (d *Director) prepare() error {
 	}
 	d.loaded = time.Now()
 	d.recallMaintenance()
-	return nil
+	return d.loadOverrides()
 }
 
 // loadFirst loads what this director begins with. After a crash that is what

@@ -116,6 +116,10 @@ func (h *fakeHost) SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error
 	return h.sync.SyncDaemons(ctx)
 }
 
+func (h *fakeHost) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error) {
+	return h.table.ReadServices(ctx, keys)
+}
+
 func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

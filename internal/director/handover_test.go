@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -283,7 +282,7 @@ func TestMaintenanceFileByHand(t *testing.T) {
 func TestMaintenanceIsKnownBeforeTheFirstConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, pairConfig("lvs1"), vrrptest.NewLAN().Host("lvs1", "eth0", netip.MustParseAddr("192.0.2.1")), newFakeHost())
-		if err := statefile.Save(maintenancePath(filepath.Join(n.runDir, "state")), control.Maintenance{Reason: "x"}); err != nil {
+		if err := statefile.Save(maintenancePath(n.state), control.Maintenance{Reason: "x"}); err != nil {
 			t.Fatal(err)
 		}
 		n.startSpeaker()

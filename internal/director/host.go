@@ -25,6 +25,8 @@ type Host interface {
 	SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error)
 	// SyncDaemons reads the synchronisation daemons.
 	SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error)
+	// Services reads those of the given services that exist.
+	Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error)
 	// SetSysctls makes desired the whole set of kernel parameters that are
 	// ours; earlier values are written down before the first change.
 	SetSysctls(desired []netif.Sysctl) error

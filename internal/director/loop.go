@@ -66,6 +66,8 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 			d.peers.book.Hear(time.Now(), datagram)
 		case <-d.again:
 			d.update()
+		case r := <-d.drainNews:
+			d.counted(r, time.Now())
 		case c := <-d.heardClaims:
 			d.claimed(c)
 		case <-bound:
@@ -318,10 +320,12 @@ func (d *Director) update() uint64 {
 		}
 	}
 	now := time.Now()
-	desired := Compute(Inputs{Config: effective, Roles: d.roles, Health: d.health, Risen: d.risen, Pools: d.pools, Probes: d.probes, Now: now,
-		Directors: d.peers.directors(now)})
+	desired := d.desire(effective, now)
+	for _, p := range d.leaving {
+		configured[p.Service.Key] = true
+	}
 	d.reportPools(effective, desired.Pools)
-	d.pools, d.again = desired.Pools, nil
+	d.table, d.pools, d.again = desired.Table, desired.Pools, nil
 	next := d.stand(now)
 	if !desired.Next.IsZero() {
 		next = earlier(next, desired.Next)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +117,7 @@ type node struct {
 	host    *fakeHost
 	network vrrp.Network
 	runDir  string
+	state   string // the state folder
 
 	mu     sync.Mutex
 	config *config.Config // what the file says
@@ -143,7 +143,7 @@ type node struct {
 }
 
 func newNode(t *testing.T, c *config.Config, network vrrp.Network, host *fakeHost) *node {
-	n := &node{t: t, host: host, network: network, runDir: t.TempDir(), config: c, targets: make(chan checker.Targets, 16),
+	n := &node{t: t, host: host, network: network, runDir: t.TempDir(), state: t.TempDir(), config: c, targets: make(chan checker.Targets, 16),
 		orphaned: make(chan struct{}), listen: listenToNobody}
 	n.toSpeaker, n.atSpeaker = process.Pipe()
 	n.toChecker, n.atChecker = process.Pipe()
@@ -200,7 +200,7 @@ func (n *node) startDirector() {
 		LoadTexts:  n.loadTexts,
 		Restarted:  n.restarted,
 		RunDir:     n.runDir,
-		StateDir:   filepath.Join(n.runDir, "state"),
+		StateDir:   n.state,
 		Supervisor: mortal(n.toSupervisor, dead),
 		Speaker:    mortal(n.toSpeaker, dead),
 		Checker:    mortal(n.toChecker, dead),

@@ -78,9 +78,12 @@ func (d *Director) change(next *config.Config, live ipvsctl.LiveTable, err error
 	}
 	result.Applied = true
 	result.Changes = Changes(d.config, next)
+	old := d.effective()
 	d.retire(d.config, next)
 	d.config, d.loaded = next, result.At
 	d.keepInForce()
+	d.setLeaving(append(d.leaving, departures(d.table, old, d.effective(), d.roles, result.At)...))
+	result.Changes = append(result.Changes, d.dropOverrides()...)
 	d.listenForClaims()
 	d.adoptPool(live)
 	d.told = false // what it gets has the standings in it

@@ -49,6 +49,8 @@ type view struct {
 
 	maintenance        *control.Maintenance
 	maintenanceProblem string
+	overrides          overrides
+	leaving            []departure
 
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
@@ -70,7 +72,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	err := d.do(ctx, func() {
 		v.maintenance, v.maintenanceProblem = d.maintenance, d.maintenanceProblem
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
-		v.pools = d.pools // never changed, only replaced
+		v.pools, v.overrides, v.leaving = d.pools, d.overrides, d.leaving // never changed, only replaced
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
 		v.probes = d.probes
 		v.peers = d.peers.book.Peers(time.Now())
@@ -155,6 +157,7 @@ func (v *view) status() control.Status {
 			s.Services = append(s.Services, v.service(service, listen))
 		}
 	}
+	s.Removed = v.removed()
 	for _, key := range v.applied.Table.Foreign {
 		if _, there := v.table.Find(key); there {
 			s.Foreign = append(s.Foreign, key.String())
@@ -258,6 +261,7 @@ func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceS
 		if i < len(pool.Seats) {
 			r.Rising = pool.Seats[i].Full
 		}
+		r.Overrides = v.overrides.of(s.Name, real)
 		out.Real = append(out.Real, r)
 	}
 	if sorry := s.Pool.Sorry; sorry != nil {
@@ -265,6 +269,44 @@ func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceS
 		unchecked.Checks = nil
 		r := v.real(unchecked, *sorry, listen, live)
 		out.Sorry = &r
+	}
+	out.Leaving = v.leavingOf(serviceKey(s, listen))
+	return out
+}
+
+// leavingOf are the servers that leave a service, with their connections.
+func (v *view) leavingOf(key ipvsctl.ServiceKey) []control.LeavingStatus {
+	var out []control.LeavingStatus
+	live, _ := v.table.Find(key)
+	for _, p := range v.leaving {
+		if p.Service.Key != key {
+			continue
+		}
+		l := control.LeavingStatus{Address: netip.AddrPortFrom(p.Dest.Key.Address, p.Dest.Key.Port), Since: p.Since, Until: p.Until}
+		for _, dest := range live.Dests {
+			if dest.Key == p.Dest.Key {
+				l.Active, l.Inactive = dest.ActiveConns, dest.InactiveConns
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// removed are the services that the configuration no longer has.
+func (v *view) removed() []control.RemovedStatus {
+	configured := make(map[ipvsctl.ServiceKey]bool)
+	for _, s := range v.config.Services {
+		for _, key := range serviceKeys(s) {
+			configured[key] = true
+		}
+	}
+	var out []control.RemovedStatus
+	for _, p := range v.leaving {
+		if key := p.Service.Key; !configured[key] {
+			configured[key] = true
+			out = append(out, control.RemovedStatus{Service: key.String(), Leaving: v.leavingOf(key)})
+		}
 	}
 	return out
 }
@@ -331,10 +373,10 @@ func (v *view) problems(s *control.Status) []string {
 			if real.Error != "" {
 				say("%s: %s", what, real.Error)
 			}
-			if real.Health == "up" || real.Health == "unchecked" {
+			if (real.Health == "up" || real.Health == "unchecked") && !takenOut(real) {
 				able++
 			}
-			if real.Health == "down" {
+			if real.Health == "down" && !takenOut(real) {
 				say("%s: real server %s is down: %s", what, real.Address, real.Reason)
 			}
 			if real.Warning {
@@ -361,6 +403,11 @@ func (v *view) problems(s *control.Status) []string {
 		say("addresses: %v", v.applied.AddressErr)
 	}
 	return out
+}
+
+// takenOut reports whether an operator keeps new connections from a server.
+func takenOut(r control.RealStatus) bool {
+	return slices.ContainsFunc(r.Overrides, func(o control.Override) bool { return o.What != control.OverrideWeight })
 }
 
 func poolProblem(say func(string, ...any), what string, s control.ServiceStatus) {

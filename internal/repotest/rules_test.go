@@ -86,6 +86,8 @@ func TestClockIsReadInLoopsOnly(t *testing.T) {
 		"internal/netif", "ipvsctl/ipvsnl", "vrrp/vrrpsock", "vrrp/vrrptest", "realserver",
 	}
 	pure := map[string]bool{
+		"internal/director/pool.go": true, "internal/director/slowstart.go": true, "internal/director/override.go": true,
+		"internal/director/leaving.go": true,
 		"internal/director/desired.go": true, "internal/director/changes.go": true, "internal/process/backoff.go": true,
 		"internal/netif/address_plan.go": true,
 	}
