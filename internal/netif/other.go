@@ -37,3 +37,15 @@ func RouteTo(context.Context, netip.Addr, netip.Addr) (Route, error) { return Ro
 
 // lockDirectory does nothing: there are no sysctls to guard.
 func lockDirectory(string) (unlock func(), err error) { return nil, errOtherSystem }
+
+type noRouting struct{}
+
+func routingHost() routingKernel { return noRouting{} }
+
+func (noRouting) readRouting(context.Context) ([]heldRoute, []heldRule, error) {
+	return nil, nil, errOtherSystem
+}
+func (noRouting) setRoute(VirtualRoute, bool) error { return errOtherSystem }
+func (noRouting) removeRoute(VirtualRoute) error    { return errOtherSystem }
+func (noRouting) addRule(VirtualRule) error         { return errOtherSystem }
+func (noRouting) removeRule(VirtualRule) error      { return errOtherSystem }
