@@ -64,6 +64,9 @@ type (
 		Preempt        bool             `toml:"preempt"`
 		PreemptDelay   string           `toml:"preempt_delay,omitempty"`
 		Addresses      []string         `toml:"addresses"`
+		Also           []string         `toml:"also,omitempty"`
+		Routes         []string         `toml:"routes,omitempty"`
+		Rules          []string         `toml:"rules,omitempty"`
 		Peers          []string         `toml:"peers,omitempty"`
 		MinTTL         int              `toml:"min_ttl,omitzero"`
 		GARP           canonicalGARP    `toml:"garp"`
@@ -127,6 +130,7 @@ func canonicalVRRPOf(v VRRP) canonicalVRRP {
 			Refresh: plain(v.GARP.Refresh),
 		},
 	}
+	c.Also, c.Routes, c.Rules = plainTexts(v.Also), plainTexts(v.Routes), plainTexts(v.Rules)
 	if v.InterfaceTemplate != "" {
 		c.Interface = v.InterfaceTemplate
 	}
@@ -177,6 +181,16 @@ func canonicalServiceOf(s Service) canonicalService {
 	}
 	slices.SortFunc(c.Real, func(a, b canonicalReal) int { return strings.Compare(a.Address, b.Address) })
 	return c
+}
+
+// plainTexts describes values by all their fields, sorted.
+func plainTexts[T any](values []T) []string {
+	var texts []string
+	for _, v := range values {
+		texts = append(texts, fmt.Sprintf("%+v", v))
+	}
+	slices.Sort(texts)
+	return texts
 }
 
 func sortedText[T interface{ String() string }](values []T, compare func(a, b T) int) []string {

@@ -12,6 +12,7 @@ func (l *loader) check(sources []*source, node string) {
 	l.checkNames()
 	l.checkRouterIDs()
 	l.checkVIPs()
+	l.checkRouting()
 	l.checkPeers()
 	l.checkListeners()
 	l.checkGroups()
@@ -97,6 +98,44 @@ func (l *loader) checkVIPs() {
 			seen[addr] = f.place
 		}
 	}
+	for _, b := range l.vrrp {
+		for _, f := range b.extra {
+			if first, ok := seen[f.Prefix.Addr()]; ok {
+				l.found.add(f.place, problem{message: fmt.Sprintf("%s is held already, at %s", f.Prefix.Addr(), first.seenFrom(f.place))})
+				continue
+			}
+			seen[f.Prefix.Addr()] = f.place
+		}
+	}
+}
+
+// checkRouting finds routes of which a kernel can have one only.
+func (l *loader) checkRouting() {
+	type slot struct {
+		destination   netip.Prefix
+		table, metric int
+	}
+	routes, rules := map[slot]place{}, map[Rule]place{}
+	for _, b := range l.vrrp {
+		for _, f := range b.routes {
+			key := slot{f.Destination, f.Table, f.Metric}
+			if first, ok := routes[key]; ok {
+				l.found.add(f.place, problem{
+					message: fmt.Sprintf("a route with this destination, table and metric is there already, at %s", first.seenFrom(f.place)),
+					legal:   "another metric or table",
+				})
+				continue
+			}
+			routes[key] = f.place
+		}
+		for _, f := range b.rules {
+			if first, ok := rules[f.Rule]; ok {
+				l.found.add(f.place, problem{message: fmt.Sprintf("this rule is there already, at %s", first.seenFrom(f.place))})
+				continue
+			}
+			rules[f.Rule] = f.place
+		}
+	}
 }
 
 func (l *loader) checkListeners() {
@@ -128,6 +167,10 @@ func (l *loader) checkHeld(b *serviceBlock) {
 		for _, p := range v.VRRP.Addresses {
 			holders[p.Addr()] = v.VRRP.Name
 			all = append(all, p.Addr().String())
+		}
+		for _, e := range v.VRRP.Also {
+			holders[e.Prefix.Addr()] = v.VRRP.Name
+			all = append(all, e.Prefix.Addr().String())
 		}
 	}
 	found := false

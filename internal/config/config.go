@@ -69,6 +69,11 @@ type VRRP struct {
 	Preempt      bool
 	PreemptDelay time.Duration  // 0..1h, 0 is at once
 	Addresses    []netip.Prefix // IPv4, host bits kept, at least one
+	// Also are addresses that move along and are not advertised; Routes and Rules
+	// move along too.
+	Also   []Extra
+	Routes []Route
+	Rules  []Rule
 	// Peers are the directors' own IPv4 addresses, this node's possibly among them,
 	// that adverts are sent to and accepted from; nil is multicast.
 	Peers []netip.Addr
@@ -205,13 +210,16 @@ func (c *Config) Nodes() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// VIPs returns every address that a virtual router holds, without prefix length,
-// in the order of the files.
+// VIPs returns every address that a virtual router holds, advertised or not,
+// without prefix length, in the order of the files.
 func (c *Config) VIPs() []netip.Addr {
 	var all []netip.Addr
 	for _, v := range c.VRRP {
 		for _, p := range v.Addresses {
 			all = append(all, p.Addr())
+		}
+		for _, e := range v.Also {
+			all = append(all, e.Prefix.Addr())
 		}
 	}
 	return all

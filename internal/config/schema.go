@@ -16,7 +16,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"[node]", []string{"name"}, nil},
-		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
+		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track"}},
 		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless"}, []string{"check", "real"}},

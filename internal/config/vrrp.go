@@ -18,6 +18,9 @@ type vrrpBlock struct {
 	delay     field[time.Duration]
 	addresses []vipField
 	peers     []peerField
+	extra     []extraField
+	routes    []routeField
+	rules     []ruleField
 	priority  place
 	byNode    map[string]field[int64]
 	track     []trackBlock
@@ -61,6 +64,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 	for _, f := range addresses {
 		b.addresses = append(b.addresses, vipField{field: f})
 	}
+	l.decodeMoving(t, b)
 	garp := l.decodeGARP(t)
 	b.track = l.decodeTrack(t)
 	l.vipsUnknown = l.vipsUnknown || !complete
@@ -82,6 +86,16 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 		MinTTL:         b.MinTTL,
 		GARP:           garp,
 		Track:          trackers(b.track),
+	}
+	for _, f := range b.extra {
+		b.VRRP.Also = append(b.VRRP.Also, f.Extra)
+		l.host.vips[f.Prefix.Addr()] = true
+	}
+	for _, f := range b.routes {
+		b.VRRP.Routes = append(b.VRRP.Routes, f.Route)
+	}
+	for _, f := range b.rules {
+		b.VRRP.Rules = append(b.VRRP.Rules, f.Rule)
 	}
 	return b
 }

@@ -23,6 +23,14 @@ type Address struct {
 // String returns "192.0.2.1/24 on eth0".
 func (a Address) String() string { return fmt.Sprintf("%s on %s", a.Prefix, a.Interface) }
 
+// Attributes are what an address may have besides the interface's usual. The zero
+// value is that.
+type Attributes struct {
+	Label     string     // of IPv4; empty is the interface's name
+	Scope     string     // "global", "site", "link" or "host"; empty is what suits the interface
+	Broadcast netip.Addr // of IPv4; the zero value is the last address of the network
+}
+
 // PresentAddress is an address that the kernel has.
 type PresentAddress struct {
 	Address
@@ -75,6 +83,9 @@ type Addresses struct {
 	// on one host, such as a director and a real server, must not overlap. Nil
 	// means all interfaces.
 	Interfaces func(name string) bool
+	// Attributes are those of the desired addresses that have any. An address of
+	// ours with others is taken away and added anew.
+	Attributes map[Address]Attributes
 
 	kernel addressKernel
 }
@@ -86,7 +97,7 @@ func NewAddresses() *Addresses { return &Addresses{kernel: hostKernel()} }
 type addressKernel interface {
 	read(ctx context.Context) (addressTable, error)
 	// add fails with fs.ErrExist where the address is there already.
-	add(link Link, prefix netip.Prefix) error
+	add(link Link, prefix netip.Prefix, with Attributes) error
 	// remove fails with syscall.EADDRNOTAVAIL where the address is gone already.
 	remove(held heldAddress) error
 	// promote makes the kernel keep the secondary addresses of a primary one
@@ -99,6 +110,8 @@ type addressKernel interface {
 type addressTable struct {
 	links map[string]Link
 	held  []heldAddress
+	// attributes are those of the desired addresses.
+	attributes map[Address]Attributes
 	// elsewhere are interfaces on which nothing is ours.
 	elsewhere map[string]bool
 }
@@ -109,6 +122,7 @@ type heldAddress struct {
 	index     int
 	secondary bool         // IPv4: goes away together with its primary
 	peer      netip.Prefix // of a point-to-point address
+	has       Attributes   // as the kernel says
 }
 
 // Read lists all addresses of this host, ours or not.
@@ -125,6 +139,7 @@ func (a *Addresses) read(ctx context.Context) (addressTable, error) {
 	if err != nil {
 		return addressTable{}, fmt.Errorf("reading addresses: %w", err)
 	}
+	table.attributes = a.Attributes
 	if a.Interfaces == nil {
 		return table, nil
 	}

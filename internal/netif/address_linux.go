@@ -78,6 +78,7 @@ func heldOf(a netlink.Addr) (heldAddress, bool) {
 	h.Ours = h.Proto == Protocol
 	h.secondary = prefix.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY != 0
 	h.peer, _ = prefixOf(a.Peer)
+	h.has = Attributes{Label: a.Label, Scope: scopeNames[a.Scope], Broadcast: addrOf(a.Broadcast)}
 	return h, true
 }
 
@@ -93,7 +94,12 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr, bits), true
 }
 
-func (host) add(link Link, prefix netip.Prefix) error {
+// scopeNames are the names that the ip command has for scopes.
+var scopeNames = map[int]string{
+	unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link", unix.RT_SCOPE_HOST: "host",
+}
+
+func (host) add(link Link, prefix netip.Prefix, with Attributes) error {
 	addr := kernelAddress(prefix)
 	addr.Protocol = Protocol
 	// A virtual address on lo or on a tunnel must not be chosen as the source
@@ -105,7 +111,15 @@ func (host) add(link Link, prefix netip.Prefix) error {
 	if prefix.Addr().Is6() {
 		addr.Flags = unix.IFA_F_NODAD // usable at once: that nobody else has it is for the protocol to say
 	}
-	addr.LinkIndex = link.Index
+	addr.LinkIndex, addr.Label = link.Index, with.Label
+	for scope, name := range scopeNames {
+		if name == with.Scope {
+			addr.Scope = scope
+		}
+	}
+	if with.Broadcast.IsValid() {
+		addr.Broadcast = with.Broadcast.AsSlice()
+	}
 	err := netlink.AddrAdd(nil, addr)
 	switch {
 	case prefix.Addr().Is6() && errors.Is(err, unix.EACCES):

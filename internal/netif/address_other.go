@@ -13,7 +13,7 @@ func hostKernel() addressKernel { return host{} }
 
 func (host) read(context.Context) (addressTable, error) { return addressTable{}, errOtherSystem }
 
-func (host) add(Link, netip.Prefix) error { return errOtherSystem }
+func (host) add(Link, netip.Prefix, Attributes) error { return errOtherSystem }
 
 func (host) remove(heldAddress) error { return errOtherSystem }
 

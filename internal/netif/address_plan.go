@@ -1,6 +1,7 @@
 package netif
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 )
@@ -52,6 +53,9 @@ func planAddresses(desired []Address, actual addressTable) addressPlan {
 			plan.add = append(plan.add, want)
 		case !held.Ours:
 			plan.foreign = append(plan.foreign, want)
+		case !held.has.suits(actual.attributes[want], actual.links[want.Interface]):
+			delete(wanted, want)
+			plan.add = append(plan.add, want)
 		}
 	}
 	for _, secondary := range []bool{true, false} {
@@ -62,6 +66,20 @@ func planAddresses(desired []Address, actual addressTable) addressPlan {
 		}
 	}
 	return plan
+}
+
+// suits reports whether an address has the attributes that it is to have.
+func (a Attributes) suits(want Attributes, link Link) bool {
+	return a.Label == cmp.Or(want.Label, a.defaultLabel(link)) && (want.Scope == "" || a.Scope == want.Scope) &&
+		(!want.Broadcast.IsValid() || a.Broadcast == want.Broadcast)
+}
+
+// defaultLabel is the label of an address that was given none.
+func (a Attributes) defaultLabel(link Link) string {
+	if a.Label == "" {
+		return "" // IPv6 has none
+	}
+	return link.Name
 }
 
 // forget drops what failed before in the same reconciliation.

@@ -1,6 +1,7 @@
 package netif
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,7 @@ func (k *fakeKernel) read(context.Context) (addressTable, error) {
 	return addressTable{links: k.links, held: slices.Clone(k.held)}, nil
 }
 
-func (k *fakeKernel) add(link Link, prefix netip.Prefix) error {
+func (k *fakeKernel) add(link Link, prefix netip.Prefix, with Attributes) error {
 	addr := Address{link.Name, prefix}
 	k.ops = append(k.ops, "add "+addr.String())
 	if err := k.refuse[addr]; err != nil {
@@ -50,7 +51,12 @@ func (k *fakeKernel) add(link Link, prefix netip.Prefix) error {
 	if k.untagged {
 		proto = 0
 	}
-	return k.put(addr, proto)
+	err := k.put(addr, proto)
+	if i := slices.IndexFunc(k.held, func(h heldAddress) bool { return h.Address == addr }); err == nil {
+		with.Label = cmp.Or(with.Label, link.Name)
+		k.held[i].has = with
+	}
+	return err
 }
 
 // put adds an address with any tag.

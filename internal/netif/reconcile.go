@@ -79,7 +79,7 @@ func (r *reconciliation) applyAdds(ctx context.Context, table addressTable, plan
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("adding address %s: %w", addr, err)
 		}
-		err := r.kernel.add(table.links[addr.Interface], addr.Prefix)
+		err := r.kernel.add(table.links[addr.Interface], addr.Prefix, table.attributes[addr])
 		switch {
 		case err == nil:
 			r.added = append(r.added, addr)
