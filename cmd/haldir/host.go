@@ -56,6 +56,14 @@ func (h *host) SetAddresses(ctx context.Context, desired []netif.Address) (netif
 	return h.addresses.Reconcile(ctx, desired)
 }
 
+func (h *host) SetAttributes(attributes map[netif.Address]netif.Attributes) {
+	h.addresses.Attributes = attributes
+}
+
+func (h *host) SetRouting(ctx context.Context, desired netif.Routing) (netif.RoutingResult, error) {
+	return netif.ReconcileRouting(ctx, desired)
+}
+
 func (h *host) Addresses(ctx context.Context) ([]netif.PresentAddress, error) {
 	return h.addresses.Read(ctx)
 }

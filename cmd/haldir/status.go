@@ -187,6 +187,9 @@ func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p p
 			where = p.middle("here, put there by somebody else")
 		}
 		fmt.Fprintf(b, "  %-22s %s", a.Address, where)
+		if a.Extra {
+			fmt.Fprintf(b, "%s", p.faint(" on "+a.Interface+", not advertised"))
+		}
 		if !a.Announced.IsZero() && a.Present != nil && *a.Present {
 			fmt.Fprintf(b, "%s", p.faint(", announced "+age(a.Announced, now)+" ago"))
 		}

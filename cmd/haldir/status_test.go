@@ -40,6 +40,7 @@ func everything() control.Status {
 					{Address: "192.0.2.101/24", Interface: "eth0", Present: &yes},
 					{Address: "192.0.2.102/24", Interface: "eth0", Present: &no, Announced: ago(time.Second)},
 					{Address: "192.0.2.103/24", Interface: "eth0"},
+					{Address: "198.51.100.7/24", Interface: "eth1", Present: &yes, Ours: true, Extra: true},
 				},
 			},
 			{

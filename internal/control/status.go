@@ -129,6 +129,11 @@ type AddressStatus struct {
 	Present *bool `json:"present,omitempty"`
 	// Ours is false for an address that somebody else put there.
 	Ours bool `json:"ours"`
+	// Extra marks an address that moves along without being advertised.
+	Extra bool `json:"extra,omitempty"`
+	// PutBack is how often within the last minute it was put back after another
+	// program had removed it.
+	PutBack int `json:"put_back,omitempty"`
 	// Announced is when the last gratuitous ARP left; zero if none did.
 	Announced time.Time `json:"announced,omitzero"`
 	// ClaimedBy is the hardware address of the last other station that claimed

@@ -37,16 +37,26 @@ type Applied struct {
 	Generation uint64
 	At         time.Time
 	Addresses  netif.AddressResult
-	Table      ipvsctl.Result
-	Sync       ipvsctl.SyncResult
-	// AddressErr, TableErr and SyncErr are set where nothing could be read or done.
-	AddressErr, TableErr, SyncErr error
+	// PutBack says how often within the last minute an address was put back that
+	// another program had removed.
+	PutBack map[netif.Address]int
+	Routing netif.RoutingResult
+	Table   ipvsctl.Result
+	Sync    ipvsctl.SyncResult
+	// AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
+	// read or done.
+	AddressErr, RoutingErr, TableErr, SyncErr error
 }
 
 // ok reports whether the host is as desired.
 func (a *Applied) ok() bool {
-	return a.AddressErr == nil && a.TableErr == nil && a.SyncErr == nil &&
-		len(a.Table.Failed) == 0 && len(a.Addresses.Failed) == 0 && len(a.Sync.Failed) == 0
+	return a.Err() == nil
+}
+
+// Err returns all that went wrong as one error, nil if nothing did.
+func (a *Applied) Err() error {
+	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.SyncErr,
+		a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
 }
 
 // applier has the host made as desired: one goroutine, one mailbox that keeps
@@ -64,11 +74,15 @@ type applier struct {
 	wake    chan struct{}
 
 	epochs   map[arp.Target]time.Time // of what is announced; owned by run
+	fights   fights                   // owned by run
+	routed   bool                     // routes or rules of ours may be there; owned by run
 	reported string                   // last failure logged; owned by run
 }
 
 func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger) *applier {
-	return &applier{host: host, record: record, syncs: syncs, log: log, changed: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return &applier{
+		host: host, record: record, syncs: syncs, log: log, routed: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
 }
 
 // set replaces the work to be done. It never blocks.
@@ -131,6 +145,10 @@ func (a *applier) run(ctx context.Context) error {
 		if current.generation == 0 {
 			continue // nothing is desired yet: nothing is touched
 		}
+		if pause := a.fights.pause(time.Now()); pause > 0 && current.generation == a.applied.Generation {
+			timer.Reset(pause)
+			continue
+		}
 		bounded, cancel := context.WithTimeout(ctx, applyBound)
 		outcome := a.apply(bounded, current)
 		cancel()
@@ -143,7 +161,7 @@ func (a *applier) run(ctx context.Context) error {
 	}
 }
 
-// apply follows the order of a takeover: addresses, IPVS entries,
+// apply follows the order of a takeover: addresses, routes, IPVS entries,
 // announcements. What is lost is no longer announced before its address goes.
 func (a *applier) apply(ctx context.Context, w work) Applied {
 	out := Applied{Generation: w.generation}
@@ -151,7 +169,16 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	maps.DeleteFunc(kept, func(t arp.Target, _ arp.Schedule) bool { _, announced := a.epochs[t]; return !announced })
 	a.host.Announce(kept, false)
 
+	a.host.SetAttributes(w.desired.Attributes)
 	out.Addresses, out.AddressErr = a.host.SetAddresses(ctx, w.desired.Addresses)
+	for _, back := range a.fights.applied(time.Now(), w.desired.Addresses, out.Addresses) {
+		a.log.Warn("put back an address that another program had removed", "address", back.String())
+	}
+	out.PutBack = a.fights.counts(time.Now())
+	if a.routed || !w.desired.Routing.Empty() {
+		out.Routing, out.RoutingErr = a.host.SetRouting(ctx, w.desired.Routing)
+		a.routed = !w.desired.Routing.Empty() || out.RoutingErr != nil || len(out.Routing.Failed) > 0
+	}
 	out.Table, out.TableErr = a.setTable(ctx, w)
 	a.announce(w.desired, out)
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
@@ -204,6 +231,12 @@ func (a *applier) publish(outcome Applied) {
 	close(a.changed)
 	a.changed = make(chan struct{})
 	a.mu.Unlock()
+	for _, what := range outcome.Routing.Added {
+		a.log.Info("routing", "added", what)
+	}
+	for _, what := range outcome.Routing.Removed {
+		a.log.Info("routing", "removed", what)
+	}
 	for _, op := range outcome.Table.Ops {
 		a.log.Info("ipvs", "op", op.String())
 	}
@@ -212,12 +245,8 @@ func (a *applier) publish(outcome Applied) {
 
 // report logs failures once until they change.
 func (a *applier) report(outcome Applied) {
-	errs := append([]error{outcome.AddressErr, outcome.TableErr, outcome.Table.Err(), outcome.SyncErr}, outcome.Sync.Failed...)
-	for _, f := range outcome.Addresses.Failed {
-		errs = append(errs, f)
-	}
 	text := ""
-	if err := errors.Join(errs...); err != nil {
+	if err := outcome.Err(); err != nil {
 		text = err.Error()
 	}
 	if text != "" && text != a.reported {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/internal/statefile"
@@ -43,6 +44,10 @@ func (d *Director) begin(ctx context.Context) error {
 		}
 		for _, f := range result.Failed {
 			return fmt.Errorf("taking away addresses that were left: %w", f)
+		}
+		left, err := d.Host.SetRouting(ctx, netif.Routing{})
+		if err = errors.Join(err, left.Err()); err != nil {
+			return fmt.Errorf("taking away routes that were left: %w", err)
 		}
 	}
 	if len(d.config.Services) > 0 {
@@ -198,7 +203,7 @@ func (d *Director) finish() error {
 	if err != nil {
 		err = fmt.Errorf("waiting for the kernel to let go of addresses and services: %w", err)
 	}
-	return errors.Join(err, outcome.AddressErr, outcome.TableErr, outcome.SyncErr, outcome.Table.Err(), outcome.Addresses.Err(), errors.Join(outcome.Sync.Failed...))
+	return errors.Join(err, outcome.Err())
 }
 
 // tidy undoes the rest once nobody applies anything any more.

@@ -62,7 +62,10 @@ type Inputs struct {
 // Desired is what the host shall be like.
 type Desired struct {
 	Addresses []netif.Address
-	Table     ipvsctl.Table
+	// Attributes are those of the addresses that have any.
+	Attributes map[netif.Address]netif.Attributes
+	Routing    netif.Routing
+	Table      ipvsctl.Table
 	// Untouched are services of ours that stay as they are in the kernel, since
 	// the role of their router is not decided yet.
 	Untouched map[ipvsctl.ServiceKey]bool
@@ -83,10 +86,11 @@ func Compute(in Inputs) Desired {
 		in.Probes = NewProbes(in.Config)
 	}
 	d := Desired{
-		Untouched: make(map[ipvsctl.ServiceKey]bool),
-		Announce:  make(map[arp.Target]arp.Schedule),
-		Epochs:    make(map[arp.Target]time.Time),
-		Pools:     make(map[ipvsctl.ServiceKey]Pool),
+		Attributes: make(map[netif.Address]netif.Attributes),
+		Untouched:  make(map[ipvsctl.ServiceKey]bool),
+		Announce:   make(map[arp.Target]arp.Schedule),
+		Epochs:     make(map[arp.Target]time.Time),
+		Pools:      make(map[ipvsctl.ServiceKey]Pool),
 	}
 	others := make(map[string]bool) // routers in which this node has no part
 	exchanges := make(map[string]bool)
@@ -100,14 +104,18 @@ func Compute(in Inputs) Desired {
 		if !role.Holds() {
 			continue
 		}
-		for _, prefix := range v.Addresses {
-			d.Addresses = append(d.Addresses, netif.Address{Interface: v.Interface, Prefix: prefix})
+		for _, address := range heldBy(v) {
+			d.Addresses = append(d.Addresses, address)
 			if role.State == vrrp.Master {
-				target := arp.Target{Interface: v.Interface, Address: prefix.Addr()}
+				target := arp.Target{Interface: address.Interface, Address: address.Prefix.Addr()}
 				d.Announce[target] = schedule(v.GARP)
 				d.Epochs[target] = role.Epoch
 			}
 		}
+		maps.Copy(d.Attributes, attributes(v))
+		moving := routing(v)
+		d.Routing.Routes = append(d.Routing.Routes, moving.Routes...)
+		d.Routing.Rules = append(d.Routing.Rules, moving.Rules...)
 	}
 	for _, s := range in.Config.Services {
 		role := in.Roles[s.VRRP]

@@ -26,12 +26,14 @@ type fakeHost struct {
 	sync    *ipvstest.FakeSync
 	segment *segment // nil: nobody else
 
-	mu        sync.Mutex
-	calls     []string // what was done, in order
-	addresses []netif.PresentAddress
-	announced map[arp.Target]arp.Schedule
-	sysctls   []netif.Sysctl
-	refuse    error // of SetSysctls
+	mu         sync.Mutex
+	calls      []string // what was done, in order
+	addresses  []netif.PresentAddress
+	attributes map[netif.Address]netif.Attributes
+	routing    netif.Routing
+	announced  map[arp.Target]arp.Schedule
+	sysctls    []netif.Sysctl
+	refuse     error // of SetSysctls
 	// refuseSome decides whether SetSysctls fails after it has set some.
 	refuseSome func([]netif.Sysctl) error
 	noTable    error // of Table
@@ -73,6 +75,23 @@ func (h *fakeHost) SetAddresses(_ context.Context, desired []netif.Address) (net
 			result.Added = append(result.Added, a)
 		}
 	}
+	return result, nil
+}
+
+func (h *fakeHost) SetAttributes(attributes map[netif.Address]netif.Attributes) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.attributes = attributes
+}
+
+func (h *fakeHost) SetRouting(_ context.Context, desired netif.Routing) (netif.RoutingResult, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var result netif.RoutingResult
+	if len(h.routing.Routes) != len(desired.Routes) || len(h.routing.Rules) != len(desired.Rules) {
+		h.say("%d routes, %d rules", len(desired.Routes), len(desired.Rules))
+	}
+	h.routing = desired
 	return result, nil
 }
 

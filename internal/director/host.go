@@ -15,6 +15,11 @@ type Host interface {
 	// SetAddresses makes the tagged addresses of the host those that are
 	// desired, removals first.
 	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
+	// SetAttributes says what some of the addresses have besides the usual, from
+	// the next SetAddresses on.
+	SetAttributes(map[netif.Address]netif.Attributes)
+	// SetRouting makes the routes and rules of ours those that are desired.
+	SetRouting(ctx context.Context, desired netif.Routing) (netif.RoutingResult, error)
 	// Addresses reads the addresses of the host.
 	Addresses(ctx context.Context) ([]netif.PresentAddress, error)
 	// SetTable makes the owned part of the IPVS table the desired one.

@@ -62,6 +62,9 @@ func (d *Director) event(e netif.Event) {
 func (d *Director) takeLinks() {
 	links, synced := d.linkNews.take()
 	tracked := synced
+	if len(links) > 0 {
+		d.routesMayBeGone()
+	}
 	for name, kind := range links {
 		tracked = tracked || d.tracksLink(name)
 		d.link(name, kind == netif.LinkUp)
@@ -98,6 +101,14 @@ func (d *Director) link(name string, up bool) {
 
 func (d *Director) tellLink(name string, up bool) {
 	d.send(d.Speaker, speaker.KindLink, name, speaker.Link{Interface: name, Up: up})
+}
+
+// routesMayBeGone has the kernel compared where there are routes: it drops those of
+// an interface that goes down.
+func (d *Director) routesMayBeGone() {
+	if slices.ContainsFunc(d.config.VRRP, func(v config.VRRP) bool { return len(v.Routes) > 0 }) {
+		d.applier.kick()
+	}
 }
 
 // configured reports whether a virtual router is on an interface.

@@ -47,7 +47,7 @@ func (d *Director) Reload(ctx context.Context) (control.ReloadResult, error) {
 	if err != nil {
 		return result, fmt.Errorf("the configuration is in force, but the kernel has not followed yet: %w", err)
 	}
-	err = errors.Join(outcome.AddressErr, outcome.TableErr, outcome.Addresses.Err(), outcome.Table.Err())
+	err = outcome.Err()
 	if err != nil {
 		return result, fmt.Errorf("the configuration is in force, but the kernel has not followed: %w", err)
 	}

@@ -200,8 +200,10 @@ func (v *view) router(r config.VRRP) control.RouterStatus {
 			}
 		}
 	}
-	for _, prefix := range r.Addresses {
-		out.Addresses = append(out.Addresses, v.address(r.Interface, prefix))
+	for i, a := range heldBy(r) {
+		status := v.address(a.Interface, a.Prefix)
+		status.Extra = i >= len(r.Addresses)
+		out.Addresses = append(out.Addresses, status)
 	}
 	return out
 }
@@ -223,6 +225,7 @@ func (v *view) address(ifname string, prefix netip.Prefix) control.AddressStatus
 			out.Error = f.Error()
 		}
 	}
+	out.PutBack = v.applied.PutBack[address]
 	announced := v.announced[arp.Target{Interface: ifname, Address: prefix.Addr()}]
 	out.Announced = announced.Last
 	out.Error = cmp.Or(out.Error, announced.Problem)
@@ -335,6 +338,9 @@ func (v *view) real(s config.Service, real config.Real, listen netip.AddrPort, l
 	return out
 }
 
+// fightShown is how many removals of an address within a minute are a problem.
+const fightShown = 3
+
 // conflictTime is for how long an ARP packet counts in which another station
 // claimed an address of a master.
 const conflictTime = 10 * time.Second
@@ -399,6 +405,9 @@ func (v *view) problems(s *control.Status) []string {
 	if v.applied.TableErr != nil {
 		say("IPVS table: %v", v.applied.TableErr)
 	}
+	if err := errors.Join(v.applied.RoutingErr, v.applied.Routing.Err()); err != nil {
+		say("routes and rules: %v", err)
+	}
 	if v.applied.AddressErr != nil {
 		say("addresses: %v", v.applied.AddressErr)
 	}
@@ -441,6 +450,9 @@ func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) 
 		}
 	}
 	for _, a := range r.Addresses {
+		if a.PutBack >= fightShown {
+			say("virtual router %q: another program keeps removing %s from %s (put back %d times within a minute)", r.Name, a.Address, a.Interface, a.PutBack)
+		}
 		if a.Claimed != nil && r.State == vrrp.Master.String() && a.Claimed.Duration() < min(conflictTime, v.now.Sub(r.Since)-yieldBound) {
 			say("virtual router %q: %s is claimed by %s too (%s ago)", r.Name, a.Address, a.ClaimedBy, a.Claimed.Duration().Round(time.Millisecond))
 		}

@@ -99,6 +99,11 @@ func TestStatusNamesEveryProblem(t *testing.T) {
 			old.Checked = noon.Add(-time.Minute)
 			v.health[web1] = old
 		}, "nothing new is known of real server 192.0.2.11:80"},
+		"fight": {func(v *view) { v.applied.PutBack = map[netif.Address]int{vip: fightShown} },
+			"another program keeps removing 192.0.2.100/24 from eth0 (put back 3 times within a minute)"},
+		"routing": {func(v *view) {
+			v.applied.Routing.Failed = []*netif.RoutingError{{What: "route default via 192.0.2.254", Op: "adding", Err: errTest}}
+		}, "routes and rules: adding route default via 192.0.2.254: refused by the test"},
 		"second master": {func(v *view) { v.speaker.Routers[0].Heard.Age = 100 * time.Millisecond }, "192.0.2.2 is master too"},
 		"router":        {func(v *view) { v.speaker.Routers[0].Problem = "interface eth0 does not exist" }, "interface eth0 does not exist"},
 		"reload": {func(v *view) { v.reload = &control.ReloadResult{Errors: []string{"x.toml:1:2: wrong"}} },

@@ -27,6 +27,7 @@ func willPath(runDir string) string { return filepath.Join(runDir, "will.json") 
 type CleanupHost interface {
 	Addresses(ctx context.Context) ([]netif.PresentAddress, error)
 	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
+	SetRouting(ctx context.Context, desired netif.Routing) (netif.RoutingResult, error)
 	RestoreSysctls() error
 }
 
@@ -69,7 +70,8 @@ func Cleanup(ctx context.Context, runDir string, host CleanupHost, network vrrp.
 			errs = append(errs, f)
 		}
 	}
-	errs = append(errs, host.RestoreSysctls(), statefile.Remove(willPath(runDir)))
+	routing, err := host.SetRouting(ctx, netif.Routing{})
+	errs = append(errs, err, routing.Err(), host.RestoreSysctls(), statefile.Remove(willPath(runDir)))
 	return errors.Join(errs...)
 }
 
