@@ -40,8 +40,11 @@ type entry struct {
 	state     entryState
 	stuck     bool      // an abandoned check has not returned yet
 	next      time.Time // idle: the check is due; running: it is abandoned
-	index     int       // in timers; -1 when not there
-	cancel    func()    // ends the check in flight; nil when there is none
+	begun     time.Time // of the check in flight, or of the last one
+	troubled  time.Time // when a check last did not simply pass
+	history   history
+	index     int    // in timers; -1 when not there
+	cancel    func() // ends the check in flight; nil when there is none
 }
 
 type entryState uint8
@@ -120,10 +123,10 @@ func (b *board) add(now time.Time, t Target, check Checker, err error, known Ver
 // retime gives an entry other timing, thresholds or options; what is believed
 // stays.
 func (b *board) retime(now time.Time, e *entry, t Target) {
-	every := e.target.Every
+	before := e.interval(now)
 	e.target = t
-	if e.state == idle && every != t.Every {
-		e.next = nextCheck(b.base, now, t, b.random)
+	if every := e.interval(now); e.state == idle && every != before {
+		e.next = nextCheck(b.base, now, t.ID, every, b.random)
 		heap.Fix(&b.timers, e.index)
 	}
 }
@@ -161,6 +164,7 @@ func (b *board) advance(now time.Time) (start []*entry, out []Verdict) {
 			b.running--
 			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check did not return in time"}, e.target.Timeout)
 		case e.stuck:
+			e.begun = now
 			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check before has not returned yet"}, 0)
 		default:
 			e.state = queued
@@ -177,6 +181,7 @@ func (b *board) advance(now time.Time) (start []*entry, out []Verdict) {
 		b.running++
 		e.run++
 		e.state = running
+		e.begun = now
 		e.next = now.Add(e.target.Timeout + abandonAfter)
 		heap.Push(&b.timers, e)
 		start = append(start, e)
@@ -202,14 +207,11 @@ func (b *board) finish(out []Verdict, now time.Time, e *entry, run uint64, r Res
 
 // judge brings a result into the verdict and books the next check.
 func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took time.Duration) []Verdict {
-	e.state = idle
-	e.next = nextCheck(b.base, now, e.target, b.random)
-	heap.Push(&b.timers, e)
-
 	v := &e.verdict
+	news := e.published.IsZero() || v.Reason != r.Reason
 	v.Checked, v.Reason, v.Detail, v.Duration = now, r.Reason, r.Detail, took
 	warning := r.Outcome != Fail && (r.Outcome != Pass || r.Warning)
-	news := e.published.IsZero() || warning != v.Warning
+	news = news || warning != v.Warning
 	v.Warning = warning
 	if r.Outcome == Pass {
 		news = news || r.Share != v.Share
@@ -217,22 +219,54 @@ func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took tim
 	}
 	if r.Outcome == Pass || r.Outcome == Fail {
 		h := Hysteresis{Status: v.Status, Rising: v.Rising, Falling: v.Falling}.
-			Next(r.Outcome == Pass, e.target.Rise, e.target.Fall)
+			Next(r.Outcome == Pass, e.rise(now), e.target.Fall)
 		if r.Decided {
 			h = Hysteresis{}.Next(r.Outcome == Pass, 1, 1)
 		}
 		if h.Status != v.Status {
+			if v.Status == Up {
+				v.Flaps = v.Flaps.Fell(now)
+			}
 			v.Since = now
 			news = true
 		}
 		news = news || v.Known
 		v.Status, v.Rising, v.Falling, v.Known = h.Status, h.Rising, h.Falling, false
 	}
+	if r.Outcome != Pass {
+		e.troubled = now
+	}
+	e.history = e.history.add(now, v.Status, r, took)
+	b.book(now, e)
 	if news || now.Sub(e.published) >= refreshEvery {
 		e.published = now
 		out = append(out, *v)
 	}
 	return out
+}
+
+// rise is how many successes bring the target back now.
+func (e *entry) rise(now time.Time) int {
+	if !e.target.Damping {
+		return e.target.Rise
+	}
+	return e.verdict.Flaps.Rise(now, e.target.Rise)
+}
+
+// book sets when the target is checked next.
+func (b *board) book(now time.Time, e *entry) {
+	e.state = idle
+	if every := e.interval(now); e.doubtful() {
+		// Counted from the start of the last one, so that a judgement takes as
+		// many of these intervals as it needs checks, whatever they take.
+		e.next = e.begun.Add(every)
+		if e.next.Before(now) {
+			e.next = now
+		}
+	} else {
+		e.next = nextCheck(b.base, now, e.target.ID, every, b.random)
+	}
+	heap.Push(&b.timers, e)
 }
 
 // deadline returns when advance has something to do next.

@@ -45,6 +45,13 @@ func (s Exec) checker() (Checker, error) {
 }
 
 func (s Exec) run(ctx context.Context, _ time.Time, t Target) Result {
+	r, output := s.once(ctx, t)
+	r.Output = printable(output[:min(len(output), outputLimit)])
+	return r
+}
+
+// once runs the program and returns what it said too.
+func (s Exec) once(ctx context.Context, t Target) (Result, []byte) {
 	var env []string
 	if !t.Address.Addr().IsUnspecified() {
 		env = []string{"HALDIR_ADDRESS=" + t.Address.Addr().String(), "HALDIR_PORT=" + strconv.Itoa(int(t.Address.Port()))}
@@ -52,6 +59,10 @@ func (s Exec) run(ctx context.Context, _ time.Time, t Target) Result {
 	got, err := script.Run(ctx, script.Command{Args: s.Command, User: s.User, Env: env})
 	said, _, _ := strings.Cut(strings.TrimSpace(string(got.Output)), "\n")
 	said = shorten(said)
+	return s.judge(got, err, said), got.Output
+}
+
+func (s Exec) judge(got script.Result, err error, said string) Result {
 	switch {
 	case errors.Is(err, script.ErrNotStarted):
 		return Result{Outcome: Inconclusive, Reason: ReasonCannot, Detail: shorten(err.Error())}

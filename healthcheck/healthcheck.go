@@ -27,6 +27,14 @@ type Target struct {
 	// Every is the time from the start of one check to the start of the next; at
 	// least MinEvery.
 	Every time.Duration `json:"every"`
+	// EveryDoubt is the same while results are on their way to another status,
+	// EveryDown while the target is down, EverySteady after ten minutes up without
+	// a failure; each at least MinEvery, or 0 for Every.
+	EveryDoubt  time.Duration `json:"every_doubt,omitempty"`
+	EveryDown   time.Duration `json:"every_down,omitempty"`
+	EverySteady time.Duration `json:"every_steady,omitempty"`
+	// Damping raises Rise for a target that keeps falling; see Flaps.
+	Damping bool `json:"damping,omitempty"`
 	// Timeout bounds one check; more than 0. It may exceed Every: a target never
 	// has two checks at a time.
 	Timeout time.Duration `json:"timeout"`
@@ -56,6 +64,8 @@ func (t Target) validateTiming() error {
 		return fmt.Errorf("address %s: not an address with a port", t.Address)
 	case t.Every < MinEvery:
 		return fmt.Errorf("every %s: shorter than %s", t.Every, MinEvery)
+	case t.EveryDoubt != 0 && t.EveryDoubt < MinEvery, t.EveryDown != 0 && t.EveryDown < MinEvery, t.EverySteady != 0 && t.EverySteady < MinEvery:
+		return fmt.Errorf("an interval is shorter than %s", MinEvery)
 	case t.Timeout <= 0:
 		return fmt.Errorf("timeout %s: not more than 0", t.Timeout)
 	case t.Rise < 1:
@@ -101,6 +111,8 @@ type Verdict struct {
 	// change of Status.
 	Rising  int `json:"rising,omitempty"`
 	Falling int `json:"falling,omitempty"`
+	// Flaps remembers the falls from up to down.
+	Flaps Flaps `json:"flaps,omitzero"`
 }
 
 // Outcome is what one check says about its target.
@@ -121,6 +133,8 @@ type Result struct {
 	Reason  Reason
 	// Detail is free text for a person, such as the system's own message.
 	Detail string
+	// Output is what a script said, at most 1 KiB of it.
+	Output string
 	// Warning marks a pass that asks for attention.
 	Warning bool
 	// Share of its weight that the server asks for; it counts in a pass alone.

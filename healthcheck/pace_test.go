@@ -49,7 +49,7 @@ func TestNextCheckIsTheNextSlotPlusJitter(t *testing.T) {
 		now := base.Add(time.Duration(rapid.Int64Range(0, int64(100*time.Hour)).Draw(t, "elapsed")))
 		random := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed")))
 
-		next := nextCheck(base, now, target, random)
+		next := nextCheck(base, now, target.ID, target.Every, random)
 
 		jitter := target.Every / 20
 		if wait := next.Sub(now); wait <= 0 || wait > target.Every+jitter {
@@ -59,4 +59,92 @@ func TestNextCheckIsTheNextSlotPlusJitter(t *testing.T) {
 			t.Fatalf("is %s off its slot, want 0..%s", off, jitter)
 		}
 	})
+}
+
+func TestIntervalsFollowWhatIsBelieved(t *testing.T) {
+	paced := func(t *Target) {
+		t.Every, t.EveryDoubt, t.EveryDown, t.EverySteady = 10*time.Second, time.Second, 20*time.Second, 40*time.Second
+		t.Fall, t.Rise = 3, 2
+	}
+	b := newTable(t, 10)
+	b.assign(target("a", paced))
+	var last time.Time
+	wait := func(r Result) time.Duration {
+		b.check("a", r)
+		before := last
+		last = b.now
+		return b.now.Sub(before)
+	}
+	expect := func(what string, r Result, low, high time.Duration) {
+		t.Helper()
+		if got := wait(r); got < low || got > high {
+			t.Errorf("%s: checked after %s, want %s to %s", what, got, low, high)
+		}
+	}
+	const every, slack = 10 * time.Second, 500 * time.Millisecond // jitter is 5 percent at most
+	wait(pass)
+	wait(pass)
+	expect("up", refuse, every-slack, every+slack)
+	expect("after a failure", refuse, time.Second, time.Second)
+	expect("after the second", refuse, time.Second, time.Second) // down now
+	wait(refuse)
+	expect("down", refuse, 2*every-2*slack, 2*every+2*slack)
+	expect("down", pass, 2*every-2*slack, 2*every+2*slack)
+	expect("after a success", pass, time.Second, time.Second) // up now
+	for up := b.now; b.now.Sub(up) < steadyAfter; {
+		wait(pass)
+	}
+	wait(pass)
+	expect("steady", pass, 4*every-4*slack, 4*every+4*slack)
+	expect("steady", refuse, 4*every-4*slack, 4*every+4*slack)
+	expect("after a failure", pass, time.Second, time.Second)
+	wait(pass)
+	expect("steady no more", pass, every-slack, every+slack)
+}
+
+// A server that falls silent is out after (fall - 1) doubtful intervals and one
+// timeout, counted from the start of the first check that fails.
+func TestTheTimeToAJudgementIsBounded(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		timeout := time.Duration(rapid.Int64Range(10, 1000).Draw(rt, "timeout")) * time.Millisecond
+		doubt := timeout + time.Duration(rapid.Int64Range(0, 1000).Draw(rt, "more"))*time.Millisecond
+		fall := rapid.IntRange(1, 6).Draw(rt, "fall")
+		b := newTable(t, 10)
+		b.assign(target("a", func(t *Target) {
+			t.Every, t.EveryDoubt, t.Timeout, t.Fall = 10*time.Second, doubt, timeout, fall
+		}))
+		b.check("a", pass)
+		var begun time.Time
+		for range 2 * fall {
+			for _, e := range b.step() {
+				if begun.IsZero() {
+					begun = b.now
+				}
+				b.now = b.now.Add(timeout)
+				b.finish(nil, b.now, e, e.run, Result{Outcome: Fail, Reason: ReasonTimeout}, timeout)
+			}
+			if b.verdicts()[0].Status == Down {
+				break
+			}
+		}
+		bound := time.Duration(fall-1)*doubt + timeout
+		if took := b.now.Sub(begun); b.verdicts()[0].Status != Down || took > bound {
+			rt.Fatalf("%s after %s, want down within %s", b.verdicts()[0].Status, took, bound)
+		}
+	})
+}
+
+func TestAStuckCheckInDoubtDoesNotSpin(t *testing.T) {
+	b := newTable(t, 10)
+	b.assign(target("a", func(t *Target) { t.EveryDoubt = time.Second }))
+	b.step() // begins and never returns
+	for range 3 {
+		before := b.now
+		if start := b.step(); len(start) != 0 {
+			t.Fatal("a second check begins beside the first")
+		}
+		if b.now.Sub(before) < time.Second {
+			t.Fatalf("judged again after %s, want 1s at least", b.now.Sub(before))
+		}
+	}
 }

@@ -19,12 +19,7 @@ func shorten(text string) string {
 	}
 	cut := end < len(text)
 	text = text[:end]
-	text = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '.'
-		}
-		return r
-	}, strings.TrimRight(text, "\r\n"))
+	text = strings.Map(visible, strings.TrimRight(text, "\r\n"))
 	if cut {
 		text += "…"
 	}
@@ -34,4 +29,22 @@ func shorten(text string) string {
 // quoted is shorten for bytes, between quotation marks.
 func quoted(got []byte) string {
 	return `"` + shorten(string(got[:min(len(got), detailLimit+utf8.UTFMax)])) + `"`
+}
+
+// visible returns r, or a dot for what does not show or does more than that.
+func visible(r rune) rune {
+	if r == utf8.RuneError || !unicode.IsPrint(r) {
+		return '.'
+	}
+	return r
+}
+
+// printable is what a program said, with its lines.
+func printable(said []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return visible(r)
+	}, strings.TrimRight(string(said), "\r\n"))
 }

@@ -22,7 +22,9 @@ type checkKind struct {
 }
 
 // commonCheckKeys are the keys of every type, but for port.
-func commonCheckKeys() []string { return []string{"type", "every", "timeout", "rise", "fall"} }
+func commonCheckKeys() []string {
+	return []string{"type", "every", "every_doubt", "every_down", "every_steady", "timeout", "rise", "fall", "flap_damping"}
+}
 
 // secureKeys are those of every type that speaks TLS.
 func secureKeys() []string {

@@ -17,12 +17,19 @@ type Check struct {
 	// Address is where the check goes instead of the real server's address; the
 	// zero value is the real server's.
 	Address netip.Addr
-	Port    uint16              // 0 is the real server's
-	Every   time.Duration       // between two checks of one real server, 100ms..1h
-	Timeout time.Duration       // of one check, 10ms..Every
-	Rise    int                 // consecutive successes that bring it back, 1..100
-	Fall    int                 // consecutive failures that take it out, 1..100
-	Options healthcheck.Options // what the type has of its own, with defaults written out
+	Port    uint16        // 0 is the real server's
+	Every   time.Duration // between two checks of one real server, 100ms..1h
+	// EveryDoubt, EveryDown and EverySteady are the same while results are on their
+	// way to another judgement, while it is down, and after ten minutes up without a
+	// failure; 0 is Every.
+	EveryDoubt, EveryDown, EverySteady time.Duration
+
+	Timeout time.Duration // of one check, 10ms..Every
+	Rise    int           // consecutive successes that bring it back, 1..100
+	Fall    int           // consecutive failures that take it out, 1..100
+	// FlapDamping asks for more successes of a server that keeps falling.
+	FlapDamping bool
+	Options     healthcheck.Options // what the type has of its own, with defaults written out
 }
 
 // String describes c on one line.
@@ -34,7 +41,11 @@ func (c Check) String() string {
 	if c.Port != 0 {
 		text += fmt.Sprintf(" at port %d", c.Port)
 	}
-	text += fmt.Sprintf(" every %s, timeout %s, rise %d, fall %d", plain(c.Every), plain(c.Timeout), c.Rise, c.Fall)
+	text += fmt.Sprintf(" every %s (in doubt %s, down %s, steady %s), timeout %s, rise %d, fall %d",
+		plain(c.Every), plain(c.EveryDoubt), plain(c.EveryDown), plain(c.EverySteady), plain(c.Timeout), c.Rise, c.Fall)
+	if !c.FlapDamping {
+		text += ", no flap damping"
+	}
 	if c.Options != "" {
 		text += ", options " + string(c.Options)
 	}
@@ -103,6 +114,9 @@ func (l *loader) decodeCheck(c *table, ofReal bool) Check {
 		address = c.address("address")
 	}
 	every := c.duration("every", everySpan())
+	doubt, down := c.duration("every_doubt", everySpan()), c.duration("every_down", everySpan())
+	steady := c.duration("every_steady", everySpan())
+	damping := c.truth("flap_damping")
 	timeout := c.duration("timeout", timeoutSpan())
 	rise := c.number("rise", 1, 100)
 	fall := c.number("fall", 1, 100)
@@ -111,15 +125,23 @@ func (l *loader) decodeCheck(c *table, ofReal bool) Check {
 		options = own.readOptions(c)
 		c.finish()
 	}
+	span := every.or(defaultEvery)
+	limit := timeout.or(min(defaultTimeout, span))
 	check := Check{
 		Type:    kind.or(defaultCheckType),
 		Address: address,
 		Port:    uint16(port.or(0)),
-		Every:   every.or(defaultEvery),
-		Timeout: timeout.or(min(defaultTimeout, every.or(defaultEvery))),
+		Every:   span,
+		Timeout: limit,
 		Rise:    int(rise.or(defaultRise)),
 		Fall:    int(fall.or(defaultFall)),
 		Options: options,
+
+		// No check begins before the one before it has ended.
+		EveryDoubt:  doubt.or(min(span, max(limit, span/4, everySpan().low))),
+		EveryDown:   down.or(min(2*span, everySpan().high)),
+		EverySteady: steady.or(span),
+		FlapDamping: damping.or(true),
 	}
 	if timeout.good && every.sound() && check.Timeout > check.Every {
 		c.found.add(timeout.place, problem{
@@ -153,7 +175,12 @@ func canonicalChecks(checks []Check) any {
 	}
 	var tables []map[string]any
 	for _, c := range sortedChecks(checks) {
-		tables = append(tables, c.canonical())
+		keys := c.canonical()
+		keys["every_doubt"] = plain(c.EveryDoubt)
+		keys["every_down"] = plain(c.EveryDown)
+		keys["every_steady"] = plain(c.EverySteady)
+		keys["flap_damping"] = c.FlapDamping
+		tables = append(tables, keys)
 	}
 	if len(tables) == 1 {
 		return tables[0]

@@ -92,7 +92,7 @@ func TestLoadValues(t *testing.T) {
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
 				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
-				Checks: []Check{Check{Type: "tcp", Port: 8080, Every: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1}},
+				Checks: []Check{{Type: "tcp", Port: 8080, Every: time.Hour, EveryDoubt: time.Hour, EveryDown: time.Hour, EverySteady: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1, FlapDamping: true}},
 				Real:   []Real{{Address: netip.MustParseAddr("192.0.2.12"), Port: 0, Weight: 65535}, {Address: netip.MustParseAddr("192.0.2.11"), Port: 0, Weight: 0}},
 			},
 			{
@@ -109,7 +109,7 @@ func TestLoadValues(t *testing.T) {
 				Name: "dns-tcp", VRRP: "edge", Protocol: "tcp", Scheduler: "wlc", Forward: "nat",
 				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.101:53")},
-				Checks: []Check{Check{Type: "tcp", Every: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3}},
+				Checks: []Check{{Type: "tcp", Every: 500 * time.Millisecond, EveryDoubt: 500 * time.Millisecond, EveryDown: time.Second, EverySteady: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3, FlapDamping: true}},
 				Real: []Real{
 					{Address: netip.MustParseAddr("10.1.0.11"), Port: 5353, Weight: 1}, {Address: netip.MustParseAddr("10.1.0.11"), Port: 5354, Weight: 1},
 					{Address: netip.MustParseAddr("10.1.0.2"), Port: 0, Weight: 1},

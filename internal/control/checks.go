@@ -23,6 +23,9 @@ type CheckStatus struct {
 	// another health.
 	Rising  int `json:"rising,omitempty"`
 	Falling int `json:"falling,omitempty"`
+	// Flapping is how many successes bring the server back, where these are more
+	// than configured, because it keeps falling.
+	Flapping int `json:"flapping_rise,omitempty"`
 	// Share is the percentage of its weight that the server asked for; absent if
 	// it asked for nothing.
 	Share *int `json:"share_percent,omitempty"`

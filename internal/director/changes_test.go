@@ -20,7 +20,7 @@ func TestChanges(t *testing.T) {
 		"router added": {func(c *config.Config) { c.VRRP = append(c.VRRP, config.VRRP{Name: "inside"}) },
 			[]string{`virtual router "inside" added`}},
 		"check gone": {func(c *config.Config) { c.Services[0].Checks = nil },
-			[]string{`service "web": Checks: none, was [tcp every 2s, timeout 1s, rise 2, fall 3]`}},
+			[]string{`service "web": Checks: none, was [tcp every 2s (in doubt 0s, down 0s, steady 0s), timeout 1s, rise 2, fall 3, no flap damping]`}},
 		"server replaced": {func(c *config.Config) { c.Services[0].Real[1].Address = netip.MustParseAddr("192.0.2.13") },
 			[]string{`service "web": real server 192.0.2.13 added`, `service "web": real server 192.0.2.12 removed`}},
 	} {

@@ -41,6 +41,9 @@ func (v *view) check(t healthcheck.Target) control.CheckStatus {
 		age := control.Since(verdict.Checked, v.now)
 		out.Checked = &age
 	}
+	if rise := verdict.Flaps.Rise(v.now, t.Rise); t.Damping && rise > t.Rise {
+		out.Flapping = rise
+	}
 	if verdict.Share.Asked {
 		out.Share = &verdict.Share.Percent
 	}
@@ -49,4 +52,6 @@ func (v *view) check(t healthcheck.Target) control.CheckStatus {
 }
 
 // staleAfter is how old a verdict may get while its checks go on.
-func staleAfter(t healthcheck.Target) time.Duration { return 2*t.Every + t.Timeout + 2*time.Second }
+func staleAfter(t healthcheck.Target) time.Duration {
+	return 2*max(t.Every, t.EveryDoubt, t.EveryDown, t.EverySteady) + t.Timeout + 2*time.Second
+}

@@ -66,7 +66,8 @@ func probeOf(c config.Check, real config.Real, listen netip.AddrPort) healthchec
 	}
 	return healthcheck.Target{
 		Type: c.Type, Options: c.Options, Address: where,
-		Every: c.Every, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall,
+		Every: c.Every, EveryDoubt: c.EveryDoubt, EveryDown: c.EveryDown, EverySteady: c.EverySteady,
+		Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall, Damping: c.FlapDamping,
 	}
 }
 
