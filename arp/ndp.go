@@ -28,6 +28,7 @@ const (
 	flagSolicited = 0x40
 	flagOverride  = 0x20
 
+	optionSourceMAC = 1
 	optionTargetMAC = 2
 )
 
@@ -50,16 +51,22 @@ func advertisement(mac net.HardwareAddr, addr netip.Addr) ([]byte, net.HardwareA
 	return encode6(addr, allNodes, addr, append(m, mac...))
 }
 
-// solicitation returns the IPv6 packet that asks for addr without making anybody
-// learn anything: it comes from the unspecified address, as in duplicate address
-// detection (RFC 4862, section 5.4.2).
-func solicitation(addr netip.Addr) ([]byte, net.HardwareAddr, error) {
+// solicitation returns the IPv6 packet that asks for addr. Without an address to
+// ask from nobody learns anything: it comes from the unspecified address, as in
+// duplicate address detection (RFC 4862, section 5.4.2). With one it carries this
+// host's Ethernet address (RFC 4861, section 4.3).
+func solicitation(mac net.HardwareAddr, from, addr netip.Addr) ([]byte, net.HardwareAddr, error) {
 	// The solicited-node group is ff02::1:ff00:0 and the last 24 bits (RFC 4291,
 	// section 2.7.1).
 	octets := addr.As16()
 	group := [16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff}
 	copy(group[13:], octets[13:])
-	return encode6(netip.IPv6Unspecified(), netip.AddrFrom16(group), addr, message6(typeSolicitation, 0, addr))
+	message := message6(typeSolicitation, 0, addr)
+	if !from.IsValid() {
+		return encode6(netip.IPv6Unspecified(), netip.AddrFrom16(group), addr, message)
+	}
+	message = append(message, optionSourceMAC, 1) // in units of 8 octets
+	return encode6(from, netip.AddrFrom16(group), addr, append(message, mac...))
 }
 
 // message6 returns a message of neighbour discovery without options and checksum

@@ -217,3 +217,23 @@ func TestPortOpensWithoutIPv6(t *testing.T) {
 		must(t, port.Close())
 	})
 }
+
+func TestAskByIPv6FromAnAddress(t *testing.T) {
+	l := newLAN(t)
+	owner := l.add(t)
+	owner.hold(t, vip6)
+	link, err := netlink.LinkByName("br0")
+	must(t, err)
+	own := netip.MustParseAddr("2001:db8::5")
+	must(t, netlink.AddrAdd(link, &netlink.Addr{
+		IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(64, 128)}, Flags: unix.IFA_F_NODAD,
+	}))
+	var answers []Answer
+	eventually(t, "an answer for "+vip6.String(), func() bool {
+		answers, err = Ask(t.Context(), Question{Interface: "br0", Address: vip6, Wait: 200 * ms, Count: 1, From: own})
+		return err != nil || len(answers) > 0
+	})
+	if err != nil || len(answers) != 1 || !bytes.Equal(answers[0].MAC, owner.mac) {
+		t.Errorf("answers %v, %v, want that of the owner", answers, err)
+	}
+}

@@ -45,7 +45,7 @@ func TestNeighbourDiscoveryOctets(t *testing.T) {
 			return advertisement(mac, vip6)
 		}, literalAdvertisement, "33:33:00:00:00:01"},
 		{"solicitation, RFC 4862 section 5.4.2: from the unspecified address", func() ([]byte, net.HardwareAddr, error) {
-			return solicitation(vip6)
+			return solicitation(nil, netip.Addr{}, vip6)
 		}, literalSolicitation, "33:33:ff:00:00:09"},
 	} {
 		got, to, err := test.build()

@@ -25,5 +25,8 @@ func Reach(context.Context, string, netip.Addr, time.Duration) (Answer, bool, er
 	return Answer{}, false, errOtherSystem
 }
 
+// Ask asks the segment who has an address; on Linux alone.
+func Ask(context.Context, Question) ([]Answer, error) { return nil, errOtherSystem }
+
 // Claims reports who claims an address; on Linux alone.
 func Claims(context.Context, string, func(netip.Addr) bool, func(Claim)) error { return errOtherSystem }

@@ -27,10 +27,14 @@ func announcement(form Form, mac net.HardwareAddr, addr netip.Addr) ([]byte, err
 	return encode(op, mac, addr, target, addr)
 }
 
-// question returns the ARP packet that asks for addr without making anybody
-// learn anything: its sender address is 0.0.0.0 (RFC 5227 section 2.1.1).
-func question(mac net.HardwareAddr, addr netip.Addr) ([]byte, error) {
-	return encode(arp.OperationRequest, mac, netip.IPv4Unspecified(), make(net.HardwareAddr, len(mac)), addr)
+// question returns the ARP packet that asks for addr. Without an address to ask
+// from nobody learns anything: the sender address is 0.0.0.0 (RFC 5227 section
+// 2.1.1).
+func question(mac net.HardwareAddr, from, addr netip.Addr) ([]byte, error) {
+	if !from.IsValid() {
+		from = netip.IPv4Unspecified()
+	}
+	return encode(arp.OperationRequest, mac, from, make(net.HardwareAddr, len(mac)), addr)
 }
 
 func encode(op arp.Operation, mac net.HardwareAddr, sender netip.Addr, target net.HardwareAddr, addr netip.Addr) ([]byte, error) {

@@ -25,7 +25,7 @@ func TestPacketsOctetByOctet(t *testing.T) {
 			append(head[:7:7], 1, 2, 0, 0, 0, 0, 7, 192, 0, 2, 9, 0, 0, 0, 0, 0, 0, 192, 0, 2, 9)},
 		{"reply form, RFC 5944 section 4.6", func() ([]byte, error) { return announcement(ReplyForm, mac, vip) },
 			append(head[:7:7], 2, 2, 0, 0, 0, 0, 7, 192, 0, 2, 9, 2, 0, 0, 0, 0, 7, 192, 0, 2, 9)},
-		{"probe, RFC 5227 section 2.1.1", func() ([]byte, error) { return question(mac, vip) },
+		{"probe, RFC 5227 section 2.1.1", func() ([]byte, error) { return question(mac, netip.Addr{}, vip) },
 			append(head[:7:7], 1, 2, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 192, 0, 2, 9)},
 	}
 	for _, test := range tests {
@@ -49,7 +49,7 @@ func TestParseClaim(t *testing.T) {
 		data[offset] = value
 		return data
 	}
-	ask, err := question(mac, vip)
+	ask, err := question(mac, netip.Addr{}, vip)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,22 @@ package arp
 import (
 	"bytes"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 )
+
+// Question is what Ask asks.
+type Question struct {
+	Interface string
+	Address   netip.Addr
+	Wait      time.Duration // for answers, more than 0
+	Count     int           // of probes, spread over Wait; 0 is 3
+	// From is an address of this host to ask from, for stations that do not answer
+	// probes from nowhere. Neighbours then learn, or refresh, where this host is,
+	// which is true. The zero value is none.
+	From netip.Addr
+}
 
 // Answer is one station that says it has the address asked for.
 type Answer struct {
@@ -14,7 +27,7 @@ type Answer struct {
 }
 
 const (
-	// probes is how often Probe asks, for a frame may be lost (PROBE_NUM in
+	// probes is how often Ask asks unless told otherwise, for a frame may be lost (PROBE_NUM in
 	// RFC 5227 section 1.1).
 	probes = 3
 	// maxAnswers bounds what a hostile segment can make Probe remember.

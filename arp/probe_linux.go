@@ -2,6 +2,7 @@ package arp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,31 +16,15 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Probe asks the segment at the interface who has addr and returns every
-// station that answered until wait was over, in the order of their first
-// answers; none means that nobody has it. This host does not hear itself, so if
-// it holds addr there, each answer is a conflict; otherwise two are.
-//
-// The probes change no neighbour's table: for IPv4 they are those of RFC 5227
-// section 2.1.1, with sender address 0.0.0.0, for IPv6 the solicitations of RFC
-// 4862 section 5.4.2, from the unspecified address. A station that is itself
-// still checking an IPv6 address for duplicates takes such a solicitation for one.
-// An answer is whatever those sections take as a conflict: a reply for addr, or
-// any other ARP packet sent from it, or a neighbour advertisement for it. Three
-// probes are spread over wait. If ctx ends first, the answers so far come with its
-// error. Needs CAP_NET_RAW.
+// Probe is Ask with three probes that change no neighbour's table.
 func Probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) ([]Answer, error) {
-	answers, err := probe(ctx, ifname, addr, wait, 0)
-	if err != nil {
-		return answers, fmt.Errorf("asking for %s on %s: %w", addr, ifname, err)
-	}
-	return answers, nil
+	return Ask(ctx, Question{Interface: ifname, Address: addr, Wait: wait})
 }
 
 // Reach is Probe for whoever wants to know whether anybody has the address: it
 // returns at the first answer. found is false if there was none.
 func Reach(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration) (first Answer, found bool, err error) {
-	answers, err := probe(ctx, ifname, addr, wait, 1)
+	answers, err := ask(ctx, Question{Interface: ifname, Address: addr, Wait: wait}, 1)
 	if len(answers) > 0 {
 		return answers[0], true, nil
 	}
@@ -49,12 +34,35 @@ func Reach(ctx context.Context, ifname string, addr netip.Addr, wait time.Durati
 	return Answer{}, false, nil
 }
 
-// probe collects answers for wait, or until there are enough; 0: there never are.
-func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Duration, enough int) ([]Answer, error) {
-	if wait <= 0 {
+// Ask asks the segment at the interface who has an address and returns every
+// station that answered until the wait was over, in the order of their first
+// answers; none means that nobody has it. This host does not hear itself, so if
+// it holds the address there, each answer is a conflict; otherwise two are.
+//
+// Unless Question.From is set, the probes change no neighbour's table: for IPv4
+// they are those of RFC 5227 section 2.1.1, with sender address 0.0.0.0, for IPv6
+// the solicitations of RFC 4862 section 5.4.2, from the unspecified address. A
+// station that is itself still checking an IPv6 address for duplicates takes such
+// a solicitation for one. An answer is whatever those sections take as a conflict:
+// a reply for the address, or any other ARP packet sent from it, or a neighbour
+// advertisement for it. If ctx ends first, the answers so far come with its error.
+// Needs CAP_NET_RAW.
+func Ask(ctx context.Context, q Question) ([]Answer, error) {
+	answers, err := ask(ctx, q, 0)
+	if err != nil {
+		return answers, fmt.Errorf("asking for %s on %s: %w", q.Address, q.Interface, err)
+	}
+	return answers, nil
+}
+
+// ask collects answers until the wait is over, or there are enough; 0: there never
+// are.
+func ask(ctx context.Context, question Question, enough int) ([]Answer, error) {
+	wait, count := question.Wait, cmp.Or(question.Count, probes)
+	if wait <= 0 || count < 0 {
 		return nil, errors.New("there is no time to wait for an answer")
 	}
-	q, err := newQuestioner(ifname, addr)
+	q, err := newQuestioner(question)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +76,8 @@ func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Durati
 		if elapsed >= wait {
 			return answers, nil
 		}
-		next := wait * time.Duration(asked) / probes
-		if asked < probes && elapsed >= next {
+		next := wait * time.Duration(asked) / time.Duration(count)
+		if asked < count && elapsed >= next {
 			if err := send(q.conn, q.to, q.data); err != nil {
 				return answers, contextOr(ctx, err)
 			}
@@ -81,7 +89,7 @@ func probe(ctx context.Context, ifname string, addr netip.Addr, wait time.Durati
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case err != nil:
 			return answers, contextOr(ctx, err)
-		case claim.Address == addr:
+		case claim.Address == question.Address:
 			if answers = collect(answers, claim.MAC, time.Since(start)); len(answers) == enough {
 				return answers, nil
 			}
@@ -103,7 +111,8 @@ type parser func(data []byte, from net.HardwareAddr) (Claim, bool)
 
 func parseARP(data []byte, _ net.HardwareAddr) (Claim, bool) { return parseClaim(data) }
 
-func newQuestioner(ifname string, addr netip.Addr) (*questioner, error) {
+func newQuestioner(asked Question) (*questioner, error) {
+	addr := asked.Address
 	q := &questioner{to: broadcast(), parse: parseARP}
 	etherType, filter := etherTypeARP, senderFilter
 	if !addr.Is4() {
@@ -112,15 +121,18 @@ func newQuestioner(ifname string, addr netip.Addr) (*questioner, error) {
 	if !addr.Is4() && (addr.Is4In6() || addr.Zone() != "" || !addr.IsValid()) {
 		return nil, fmt.Errorf("%s is not an address as packets carry it: %w", addr, errors.ErrUnsupported)
 	}
-	conn, ifi, err := listen(ifname, etherType, filter(addr))
+	if asked.From.IsValid() && (asked.From.Is4() != addr.Is4() || asked.From.Zone() != "") {
+		return nil, fmt.Errorf("%s cannot be asked for from %s: %w", addr, asked.From, errors.ErrUnsupported)
+	}
+	conn, ifi, err := listen(asked.Interface, etherType, filter(addr))
 	if err != nil {
 		return nil, err
 	}
 	q.conn = conn
 	if addr.Is4() {
-		q.data, err = question(ifi.HardwareAddr, addr)
+		q.data, err = question(ifi.HardwareAddr, asked.From, addr)
 	} else {
-		q.data, q.to, err = solicitation(addr)
+		q.data, q.to, err = solicitation(ifi.HardwareAddr, asked.From, addr)
 	}
 	if err != nil {
 		_ = conn.Close()

@@ -195,3 +195,47 @@ func TestClaimsOfOthersAreNoticed(t *testing.T) {
 		t.Errorf("Claims: %v", err)
 	}
 }
+
+// A question from an address of this host teaches the neighbours that address,
+// and no other.
+func TestAskFromAnAddress(t *testing.T) {
+	l := newLAN(t)
+	owner := l.add(t, "192.0.2.9/24")
+	link, err := netlink.LinkByName("br0")
+	must(t, err)
+	own, err := netlink.ParseAddr("192.0.2.5/24")
+	must(t, err)
+	must(t, netlink.AddrAdd(link, own))
+	var listener *packet.Conn
+	owner.ns.Do(t, func() { listener = sniff(t, "eth0") })
+	answers, err := Ask(t.Context(), Question{
+		Interface: "br0", Address: netip.MustParseAddr("192.0.2.9"), Wait: 300 * ms, Count: 2, From: netip.MustParseAddr("192.0.2.5"),
+	})
+	if err != nil || len(answers) != 1 || !bytes.Equal(answers[0].MAC, owner.mac) {
+		t.Fatalf("answers %v, %v, want that of the owner", answers, err)
+	}
+	want := wire(1, l.bridge.HardwareAddr, make(net.HardwareAddr, 6), [4]byte{192, 0, 2, 9})
+	copy(want[28:32], []byte{192, 0, 2, 5})
+	asked := 0
+	for _, frame := range frames(t, listener, 50*ms) {
+		if bytes.Equal(frame, want) {
+			asked++
+		}
+	}
+	if asked != 2 {
+		t.Errorf("%d questions from 192.0.2.5, want 2", asked)
+	}
+	if table := neighbours(t, owner); len(table) != 1 {
+		t.Errorf("neighbours of the owner: %v, want the asker", table)
+	}
+}
+
+func TestAskFromAnAddressOfAnotherFamilyIsRefused(t *testing.T) {
+	newLAN(t)
+	_, err := Ask(t.Context(), Question{
+		Interface: "br0", Address: netip.MustParseAddr("192.0.2.9"), Wait: 300 * ms, From: netip.MustParseAddr("2001:db8::5"),
+	})
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("error = %v, want one that matches ErrUnsupported", err)
+	}
+}

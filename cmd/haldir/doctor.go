@@ -70,8 +70,9 @@ func (s *settings) doctor(cmd *cobra.Command) error {
 }
 
 // readPatient reads all that the doctor looks at. A host without a configuration
-// is examined all the same, unless one was asked for.
-func (s *settings) readPatient(ctx context.Context, required bool) (doctor.Input, []facts.Unknown, error) {
+// is examined all the same, unless one was asked for. The ways to real servers
+// and to waysTo are looked up.
+func (s *settings) readPatient(ctx context.Context, required bool, waysTo ...netip.Addr) (doctor.Input, []facts.Unknown, error) {
 	var in doctor.Input
 	unknown := []facts.Unknown{}
 	var err error
@@ -83,7 +84,7 @@ func (s *settings) readPatient(ctx context.Context, required bool) (doctor.Input
 	if err != nil {
 		return in, nil, err
 	}
-	in.Host = facts.Read(ctx, facts.Wants{WaysTo: realServers(in.Config)})
+	in.Host = facts.Read(ctx, facts.Wants{WaysTo: append(waysTo, realServers(in.Config)...)})
 	in.Host.ReadModules(doctor.Modules(in)...)
 	bounded, cancel := context.WithTimeout(ctx, clientBound)
 	defer cancel()

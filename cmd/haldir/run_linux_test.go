@@ -109,6 +109,17 @@ func (m *machine) sysctls() string {
 // start starts haldir as a process in the namespace.
 func (m *machine) start(sys *syscall.SysProcAttr, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	m.t.Helper()
+	cmd, output := m.command(sys, args...)
+	var err error
+	m.ns.Do(m.t, func() { err = cmd.Start() })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return cmd, output
+}
+
+// command is haldir as a process that is to be started in the namespace.
+func (m *machine) command(sys *syscall.SysProcAttr, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	var output bytes.Buffer
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), actVariable+"=1", "GORACE=atexit_sleep_ms=0")
@@ -116,11 +127,6 @@ func (m *machine) start(sys *syscall.SysProcAttr, args ...string) (*exec.Cmd, *b
 	cmd.SysProcAttr = sys
 	// A daemon that is killed leaves processes that keep its output open.
 	cmd.WaitDelay = patience
-	var err error
-	m.ns.Do(m.t, func() { err = cmd.Start() })
-	if err != nil {
-		m.t.Fatal(err)
-	}
 	return cmd, &output
 }
 
