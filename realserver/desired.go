@@ -75,6 +75,9 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 		n.hold(service, Loopback)
 		n.serve(service, service.Listen...)
 	case "tun":
+		if kind := service.Attributes.Tunnel.Type; kind != "" && kind != "ipip" {
+			return fmt.Errorf("service %q: haldir sets up no real server for tunnels of type %s", service.Name, kind)
+		}
 		// A director in the same segment would ask this host for the VIP like any
 		// other.
 		n.hide(service, ifname)

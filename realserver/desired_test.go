@@ -182,6 +182,8 @@ func TestDesiredNamesWhereConnectionsEnd(t *testing.T) {
 
 func TestDesiredRefuses(t *testing.T) {
 	web := service("web", "dr", "192.0.2.100:80", "192.0.2.11")
+	wrapped := service("web", "tun", "192.0.2.100:80", "192.0.2.11")
+	wrapped.Attributes.Tunnel.Type = "gre"
 	tests := []struct {
 		name    string
 		service config.Service
@@ -195,6 +197,8 @@ func TestDesiredRefuses(t *testing.T) {
 			"no service lists an address of this host (it has no address but loopback and link-local ones)", ErrNoService},
 		{"a mode that it does not know", service("web", "gue", "192.0.2.100:80", "192.0.2.11"), host("eth0", "192.0.2.11"),
 			`service "web": a real server cannot be set up for forwarding by "gue"`, nil},
+		{"unknown tunnel", wrapped, host("eth0", "192.0.2.11"),
+			`service "web": haldir sets up no real server for tunnels of type gre`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

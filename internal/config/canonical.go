@@ -89,7 +89,12 @@ type (
 		Protocol    string          `toml:"protocol"`
 		Scheduler   string          `toml:"scheduler"`
 		Forward     string          `toml:"forward"`
+		Flags       []string        `toml:"scheduler_flags,omitempty"`
 		Persistence string          `toml:"persistence"`
+		Mask        string          `toml:"persistence_mask,omitempty"`
+		Engine      string          `toml:"persistence_engine,omitempty"`
+		OnePacket   bool            `toml:"one_packet,omitempty"`
+		Tunnel      map[string]any  `toml:"tunnel,omitempty"`
 		Quorum      int64           `toml:"quorum"`
 		Hysteresis  int64           `toml:"hysteresis"`
 		Sorry       string          `toml:"sorry,omitempty"`
@@ -106,6 +111,8 @@ type (
 	canonicalReal struct {
 		Address string `toml:"address"`
 		Weight  int64  `toml:"weight"`
+		Upper   int64  `toml:"upper,omitzero"`
+		Lower   int64  `toml:"lower,omitzero"`
 		Check   any    `toml:"check,omitempty"`
 	}
 )
@@ -169,6 +176,16 @@ func canonicalServiceOf(s Service) canonicalService {
 		c.Load = loadAlways
 	}
 	c.Stateless = s.Stateless
+	c.Flags, c.Engine, c.OnePacket = s.Attributes.SchedulerFlags, s.Attributes.PersistenceEngine, s.Attributes.OnePacket
+	if n := s.Attributes.PersistencePrefix; n != 0 {
+		c.Mask = fmt.Sprintf("/%d", n)
+	}
+	if s.Forward == "tun" {
+		c.Tunnel = map[string]any{"type": s.Attributes.Tunnel.Type, "checksum": s.Attributes.Tunnel.Checksum}
+		if port := s.Attributes.Tunnel.Port; port != 0 {
+			c.Tunnel["port"] = int(port)
+		}
+	}
 	if s.Pool.Sorry != nil {
 		c.Sorry = s.Pool.Sorry.String()
 	}
@@ -177,7 +194,7 @@ func canonicalServiceOf(s Service) canonicalService {
 		c.HealthyWhen = s.HealthyWhen
 	}
 	for _, r := range s.Real {
-		c.Real = append(c.Real, canonicalReal{Address: r.String(), Weight: int64(r.Weight), Check: canonicalChecks(r.Checks)})
+		c.Real = append(c.Real, canonicalReal{Address: r.String(), Weight: int64(r.Weight), Upper: int64(r.Upper), Lower: int64(r.Lower), Check: canonicalChecks(r.Checks)})
 	}
 	slices.SortFunc(c.Real, func(a, b canonicalReal) int { return strings.Compare(a.Address, b.Address) })
 	return c

@@ -143,12 +143,31 @@ type Service struct {
 	// Stateless: either director continues any connection by hashing alone.
 	Stateless   bool
 	Persistence time.Duration // whole seconds, 0 is off
+	Attributes  Attributes
 	Pool        Pool
 	Checks      []Check // of real servers without their own; none: they are not checked
 	// HealthyWhen says which of several checks a real server has to pass: "all" or
 	// "any".
 	HealthyWhen string
 	Real        []Real // at least one
+}
+
+// Attributes are what the kernel's entry of a service has besides.
+type Attributes struct {
+	SchedulerFlags []string // such as "mh-port"; sorted
+	// PersistencePrefix is the length of the mask that groups clients, 1..32; 0 is
+	// each client for itself.
+	PersistencePrefix uint8
+	PersistenceEngine string // "sip", or empty: by the client's address
+	OnePacket         bool   // each datagram is balanced by itself
+	Tunnel            Tunnel // with forward "tun"
+}
+
+// Tunnel is how packets are wrapped for real servers.
+type Tunnel struct {
+	Type     string // "ipip", "gue" or "gre"
+	Port     uint16 // of GUE, 1..65535; 0 otherwise
+	Checksum string // "none", "full" or "remote"
 }
 
 // Pool says what the health of the real servers means for the service as a whole.
@@ -182,6 +201,9 @@ type Real struct {
 	Address netip.Addr
 	Port    uint16 // 0 is the listener's; other values only with NAT
 	Weight  uint32 // 0..65535, 0 takes no new connections
+	// Upper is the number of connections at which it gets no new ones until they
+	// fall below Lower; 0 is no limit, and for Lower three quarters of Upper.
+	Upper, Lower uint32
 	// Checks are its own instead of the service's; none: the service's.
 	Checks []Check
 }

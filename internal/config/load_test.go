@@ -90,13 +90,15 @@ func TestLoadValues(t *testing.T) {
 		Services: []Service{
 			{
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
-				Pool: Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
+				Attributes: Attributes{SchedulerFlags: []string{"mh-fallback", "mh-port"}, PersistencePrefix: 24},
+				Pool:       Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
 				Checks: []Check{{Type: "tcp", Port: 8080, Every: time.Hour, EveryDoubt: time.Hour, EveryDown: time.Hour, EverySteady: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1, FlapDamping: true}},
-				Real:   []Real{{Address: netip.MustParseAddr("192.0.2.12"), Port: 0, Weight: 65535}, {Address: netip.MustParseAddr("192.0.2.11"), Port: 0, Weight: 0}},
+				Real:   []Real{{Address: netip.MustParseAddr("192.0.2.12"), Port: 0, Weight: 65535, Upper: 100, Lower: 90}, {Address: netip.MustParseAddr("192.0.2.11"), Port: 0, Weight: 0}},
 			},
 			{
 				Name: "dns", VRRP: "edge", Protocol: "udp", Scheduler: "wlc", Forward: "tun",
+				Attributes:  Attributes{OnePacket: true, Tunnel: Tunnel{Type: "gue", Port: 6080, Checksum: "remote"}},
 				HealthyWhen: "all",
 				Pool: Pool{
 					Quorum: 2, Hysteresis: 1, Sorry: &Real{Address: netip.MustParseAddr("198.51.100.9"), Weight: 1}, OnFailure: "quiesce",
@@ -180,7 +182,7 @@ func TestFolderErrors(t *testing.T) {
 		`conf.d/a.toml:7:13: vrrp "edge" router_id = 51: another [[vrrp]] block uses this router_id on the same interface, at haldir.toml:5 (legal: one router_id for each block on an interface)`,
 		`conf.d/a.toml:8:14: vrrp "edge" addresses[0] = "192.0.2.100/24": 192.0.2.100 is held already, at haldir.toml:6`,
 		`conf.d/b.toml:1:6: not TOML: expected '.' or ']' to end table name, but got '\n' instead`,
-		`conf.d/c.toml:4:35: service "web" real[0].port: unknown key here (legal: address, weight, check; port is a key of [service.check])`,
+		`conf.d/c.toml:4:35: service "web" real[0].port: unknown key here (legal: address, weight, upper, lower, check; port is a key of [service.check])`,
 	}, "\n")
 	if err == nil {
 		t.Fatal("no error")

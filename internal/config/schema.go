@@ -19,9 +19,10 @@ func sections() []section {
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track"}},
-		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "persistence", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless"}, []string{"check", "real"}},
+		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless"}, []string{"tunnel", "check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
-		{"[[service.real]]", []string{"address", "weight"}, []string{"check"}},
+		{"[[service.real]]", []string{"address", "weight", "upper", "lower"}, []string{"check"}},
+		{"[service.tunnel]", []string{"type", "port", "checksum"}, nil},
 		{"[connection_sync]", connectionSyncKeys(), nil},
 		{"[api]", []string{"socket"}, nil},
 	}
@@ -58,6 +59,7 @@ const (
 	defaultFall        = 3
 	defaultQuorum      = 1
 	defaultOnFailure   = "remove"
+	defaultTunnel      = "ipip"
 	defaultDrain       = 5 * time.Minute
 )
 
@@ -72,6 +74,15 @@ func protocols() []string   { return []string{"tcp", "udp", "sctp"} }
 func failures() []string    { return []string{"remove", "quiesce"} }
 func healthyWhen() []string { return []string{"all", "any"} }
 func forwards() []string    { return []string{"dr", "tun", "nat"} }
+func engines() []string     { return []string{"sip"} }
+
+// The flags of schedulers, named after the scheduler that has them.
+func schedulerFlags() []string  { return []string{"sh-fallback", "sh-port", "mh-fallback", "mh-port"} }
+func tunnelTypes() []string     { return []string{"ipip", "gue", "gre"} }
+func tunnelChecksums() []string { return []string{defaultTunnelChecksum, "full", "remote"} }
+
+// defaultTunnelChecksum is that of every tunnel.
+const defaultTunnelChecksum = "none"
 
 // schedulers are all that the kernel has, by its own names.
 func schedulers() []string {

@@ -18,6 +18,7 @@ type serviceBlock struct {
 	real      []realField
 	pool      poolFields
 
+	attributes attributeFields
 	continuity continuityFields
 }
 
@@ -42,7 +43,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 	b.protocol = t.choice("protocol", protocols())
 	b.scheduler = t.choice("scheduler", schedulers())
 	b.forward = t.choice("forward", forwards())
-	persistence := t.duration("persistence", persistenceSpan())
+	b.attributes = l.decodeAttributes(t)
 	listen, _ := t.strings("listen", listenLegal)
 	for _, f := range listen {
 		if !f.good {
@@ -64,7 +65,8 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 		Protocol:    b.protocol.or(defaultProtocol),
 		Scheduler:   b.scheduler.or(defaultScheduler),
 		Forward:     b.forward.or(defaultForward),
-		Persistence: persistence.or(0),
+		Persistence: b.attributes.persistence.or(0),
+		Attributes:  b.attributes.attributes(b, t.found),
 		Pool:        pool,
 		Checks:      checks,
 		HealthyWhen: healthy.or(defaultHealthyWhen),
@@ -81,6 +83,7 @@ func (l *loader) decodeReals(t *table, b *serviceBlock, check *table) {
 		rt.require("address")
 		address := rt.templated("address", realLegal)
 		weight := rt.number("weight", 0, 65535)
+		upper, lower := thresholds(rt)
 		checks, _ := l.decodeChecks(rt, check, true)
 		rt.finish()
 		if !address.good {
@@ -97,7 +100,7 @@ func (l *loader) decodeReals(t *table, b *serviceBlock, check *table) {
 		if !ok {
 			continue
 		}
-		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight)), Checks: checks}})
+		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight)), Upper: upper, Lower: lower, Checks: checks}})
 	}
 }
 

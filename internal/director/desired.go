@@ -155,9 +155,15 @@ func serviceKey(s config.Service, listen netip.AddrPort) ipvsctl.ServiceKey {
 }
 
 func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service {
-	out := ipvsctl.Service{Key: serviceKey(s, listen), Scheduler: s.Scheduler, Persistence: s.Persistence}
+	out := ipvsctl.Service{
+		Key: serviceKey(s, listen), Scheduler: s.Scheduler, Flags: schedulerFlags(s), Persistence: s.Persistence,
+		PersistencePrefix: s.Attributes.PersistencePrefix, Engine: s.Attributes.PersistenceEngine, OnePacket: s.Attributes.OnePacket,
+	}
 	add := func(real config.Real, weight uint32) {
-		out.Dests = append(out.Dests, ipvsctl.Dest{Key: destKey(real, listen), Forward: forwards[s.Forward], Weight: weight})
+		out.Dests = append(out.Dests, ipvsctl.Dest{
+			Key: destKey(real, listen), Forward: forwards[s.Forward], Weight: weight,
+			Upper: real.Upper, Lower: real.Lower, Tunnel: tunnel(s),
+		})
 	}
 	for i, real := range s.Real {
 		if seat := pool.Seats[i]; seat.In {
@@ -180,6 +186,7 @@ func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
 	out := make([]member, len(s.Real))
 	for i, real := range s.Real {
 		out[i] = member{weight: real.Weight, health: healthcheck.Up}
+		out[i].apply(in.Overrides.of(s.Name, real))
 		targets := in.Probes.of(s, real, listen)
 		if len(targets) == 0 {
 			continue
@@ -191,7 +198,6 @@ func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
 				out[i].risen = risen
 			}
 		}
-		out[i].apply(in.Overrides.of(s.Name, real))
 	}
 	return out
 }

@@ -161,6 +161,15 @@ func TestDrainEnds(t *testing.T) {
 	}
 }
 
+func TestOrdersHoldForServersThatAreNotChecked(t *testing.T) {
+	c := pairConfig("lvs1")
+	c.Services[0].Checks = nil
+	all := overrides{{"web", "192.0.2.12", control.Override{What: "disable"}}}
+	if d := Compute(Inputs{Config: c, Roles: master(), Overrides: all, Now: noon}).Table[0].Dests; len(d) != 1 {
+		t.Errorf("destinations %+v, want the other server alone", d)
+	}
+}
+
 func TestDrainedServersLeaveTheTableWhenTheDrainEnds(t *testing.T) {
 	in := Inputs{Config: pairConfig("lvs1"), Roles: master(), Health: up(web1, web2), Now: noon}
 	weights := func() map[string]uint32 {
