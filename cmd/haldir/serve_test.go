@@ -14,6 +14,7 @@ type still struct {
 	status control.Status
 	result control.ReloadResult
 	control.Operator
+	control.Journal
 }
 
 func (s still) Status(context.Context) (control.Status, error)       { return s.status, nil }

@@ -33,6 +33,7 @@ type backend struct {
 	Operator
 	status func(context.Context) (Status, error)
 	reload func(context.Context) (ReloadResult, error)
+	Journal
 }
 
 func (b backend) Status(ctx context.Context) (Status, error)       { return b.status(ctx) }

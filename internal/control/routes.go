@@ -36,6 +36,13 @@ func routes(backend Backend, log *slog.Logger) *http.ServeMux {
 	bounded("GET /"+Version+"/server", requestBound, func(ctx context.Context, r *http.Request) (any, error) {
 		return backend.Server(ctx, r.FormValue("service"), r.FormValue("real"))
 	})
+	bounded("GET /"+Version+"/events", requestBound, func(ctx context.Context, r *http.Request) (any, error) {
+		request, err := eventsRequest(r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		return backend.Events(ctx, request)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("no such request: %s %s", r.Method, r.URL.Path))
 	})

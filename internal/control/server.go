@@ -23,6 +23,7 @@ type Backend interface {
 	// refused file is no error: the result says so.
 	Reload(ctx context.Context) (ReloadResult, error)
 	Operator
+	Journal
 }
 
 // Operator does what a person asks of the node. CallerOf tells who asks.

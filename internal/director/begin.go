@@ -9,6 +9,7 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
@@ -65,6 +66,7 @@ func (d *Director) begin(ctx context.Context) error {
 		d.Log.Error("setting kernel parameters", "error", err)
 	}
 	d.Log.Info("directing", "node", d.config.Node, "takes_over", takeover, "routers", len(d.config.VRRP), "services", len(d.config.Services))
+	d.happened(journal.Event{Kind: journal.KindStart, Subject: d.config.Node, To: startedAs(takeover), Detail: "haldir " + d.Release})
 	d.keepInForce()
 	d.dropOverrides()
 	if takeover {

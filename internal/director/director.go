@@ -18,6 +18,7 @@ import (
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
@@ -94,6 +95,8 @@ type Director struct {
 	maintenance        *control.Maintenance
 	maintenanceProblem string // why it is not known
 
+	journal *journal.Journal
+
 	rolesChanged chan struct{} // closed and replaced when roles change
 
 	generation  uint64
@@ -118,6 +121,8 @@ type Director struct {
 // New returns a director that does nothing before Run.
 func New(o Options) *Director {
 	return &Director{
+		journal: journal.New(eventsPath(o.StateDir)),
+
 		Options:      o,
 		reloads:      make(chan struct{}, 1),
 		operations:   make(chan struct{}, 1),
@@ -150,6 +155,8 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 	if err != nil {
 		return err
 	}
+	d.journal.Start()
+	defer d.journal.Close(flushBound)
 	// Background work ends after the hand-over, not at its start.
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/vrrp"
@@ -39,6 +40,13 @@ func (d *Director) Failover(ctx context.Context, request control.FailoverRequest
 	}
 	result.Handovers, err = d.handOver(ctx, masters)
 	result.Done = handedOver(result.Handovers)
+	outcome := "handed over"
+	if !result.Done {
+		outcome = "not handed over"
+	}
+	d.happened(journal.Event{
+		Kind: journal.KindOperator, Subject: "failover", To: outcome, Detail: strings.Join(request.Routers, ", "), By: result.By.String(),
+	})
 	d.Log.Info("failover", "by", result.By.String(), "done", result.Done)
 	return result, err
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/checker"
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -49,9 +51,11 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		select {
 		case <-asked:
 			d.Log.Info("stopping: handing over")
+			d.happened(journal.Event{Kind: journal.KindStop, Subject: d.config.Node, To: "stopping", Reason: "asked to"})
 			stop()
 		case <-orphaned:
 			d.Log.Error("the supervisor is gone: handing over and stopping")
+			d.happened(journal.Event{Kind: journal.KindStop, Subject: d.config.Node, To: "stopping", Reason: "the supervisor is gone"})
 			stop()
 		case <-yielded:
 			// Those that began to yield after the timer get another turn of it.
@@ -76,7 +80,8 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		case <-reload:
 			// The file is read off the loop: a disk may be slow.
 			go func() {
-				if _, err := d.Reload(ctx); err != nil {
+				bySignal := control.WithCaller(ctx, func() control.Caller { return control.Caller{User: "SIGHUP"} })
+				if _, err := d.Reload(bySignal); err != nil {
 					d.Log.Error("reloading", "error", err)
 				}
 			}()
@@ -192,7 +197,15 @@ func (d *Director) fromSupervisor(m process.Message) error {
 	if m.Kind != process.KindChildren {
 		return errUnknownKind
 	}
-	return m.Decode(&d.children)
+	before := d.children
+	// Decoded anew: what is empty now must not stay.
+	var now process.Children
+	if err := m.Decode(&now); err != nil {
+		return err
+	}
+	d.children = now
+	d.childrenHappened(before, now)
+	return nil
 }
 
 var errUnknownKind = errors.New("unknown kind")
@@ -241,6 +254,7 @@ func (d *Director) note(t vrrp.Transition) {
 	if t.Reason == vrrp.ReasonRival {
 		d.reannounce(t)
 	}
+	d.transitionHappened(t)
 	d.Log.Debug("vrrp", "router", t.Router, "from", t.From, "to", t.To, "reason", string(t.Reason), "master", t.Master)
 }
 
@@ -286,6 +300,10 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 		}
 		return
 	}
+	d.happened(journal.Event{
+		At: v.Since, Kind: journal.KindHealth, Subject: v.ID, From: statusText(before.Status), To: statusText(v.Status),
+		Reason: string(v.Reason), Detail: v.Detail,
+	})
 	d.Log.Info("health", "target", v.ID, "services", d.probes.users[v.ID], "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
 	d.update()
 }

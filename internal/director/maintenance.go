@@ -11,6 +11,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/vrrp"
 )
@@ -148,6 +149,11 @@ func (d *Director) setMaintenance(ctx context.Context, m *control.Maintenance) e
 	return d.ask(ctx, func() error {
 		d.maintenance, d.maintenanceProblem = m, ""
 		d.configureSpeaker(nil)
+		e := journal.Event{Kind: journal.KindOperator, Subject: "maintenance", To: "off", By: control.CallerOf(ctx).String()}
+		if m != nil {
+			e.To, e.Detail = "on", m.Reason
+		}
+		d.happened(e)
 		d.Log.Warn("maintenance", "on", m != nil, "by", control.CallerOf(ctx).String())
 		return nil
 	})

@@ -38,6 +38,7 @@ func (d *Director) Reload(ctx context.Context) (control.ReloadResult, error) {
 	if err := d.do(ctx, func() { result, generation = d.change(next, live, loadErr) }); err != nil {
 		return result, fmt.Errorf("reloading: %w", err)
 	}
+	d.reloadHappened(result, control.CallerOf(ctx).String())
 	if !result.Applied {
 		return result, nil
 	}

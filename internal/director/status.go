@@ -51,6 +51,7 @@ type view struct {
 	maintenanceProblem string
 	overrides          overrides
 	leaving            []departure
+	journalProblem     string
 
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
@@ -100,6 +101,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	}
 	v.announced, v.announcedErr = d.Host.Announced(kernel)
 	v.applied = d.applier.outcome()
+	v.journalProblem, _ = d.journal.Trouble()
 	<-asked
 	v.now = time.Now()
 	return v.status(), nil
@@ -359,6 +361,9 @@ func (v *view) problems(s *control.Status) []string {
 		if p.PID == 0 {
 			say("the %s is not running (last exit: %s)", p.Role, p.LastExit)
 		}
+	}
+	if v.journalProblem != "" {
+		say("the journal of events is kept in memory alone: %s", v.journalProblem)
 	}
 	if v.maintenanceProblem != "" {
 		say("whether this node is in maintenance is not known: %s", v.maintenanceProblem)

@@ -13,7 +13,7 @@ var domain = []string{"vrrp", "arp", "ipvsctl", "healthcheck", "internal/netif"}
 // layers lists, from the bottom to the top, who stands on whom. A package may
 // import what is in its own group of a lower layer, and its own sub-packages.
 var layers = [][]string{
-	{"internal/testenv", "internal/script", "internal/statefile", "internal/peer"},
+	{"internal/testenv", "internal/script", "internal/statefile", "internal/journal", "internal/peer"},
 	domain,
 	{"internal/track"},
 	{"internal/config", "internal/process", "internal/firewall"},
@@ -83,7 +83,7 @@ func TestClockIsReadInLoopsOnly(t *testing.T) {
 	}
 	shells := []string{
 		"cmd", "lab", "internal/process", "internal/director", "internal/speaker", "internal/control",
-		"internal/netif", "ipvsctl/ipvsnl", "vrrp/vrrpsock", "vrrp/vrrptest", "realserver",
+		"internal/netif", "internal/journal", "ipvsctl/ipvsnl", "vrrp/vrrpsock", "vrrp/vrrptest", "realserver",
 	}
 	pure := map[string]bool{
 		"internal/director/pool.go": true, "internal/director/slowstart.go": true, "internal/director/override.go": true,
