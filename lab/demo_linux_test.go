@@ -90,3 +90,17 @@ func TestWhatDidNotHappenAsItShouldIsAFault(t *testing.T) {
 		})
 	}
 }
+
+func TestThePaceOfTheDemonstrationIsTold(t *testing.T) {
+	for _, c := range []struct {
+		sent, skipped uint64
+		want          string
+	}{
+		{5000, 0, "The client sent 1000 requests a second."},
+		{1000, 4000, "it sent 200, and none in the stead"},
+	} {
+		if got := pace(1000, c.sent, c.skipped); !strings.Contains(got, c.want) {
+			t.Errorf("sent %d, skipped %d: %q, want %q", c.sent, c.skipped, got, c.want)
+		}
+	}
+}

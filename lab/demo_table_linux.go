@@ -22,7 +22,7 @@ const demoAllowance = time.Second
 func (d *demo) table(reports []traffic.Report, remarks []string) string {
 	rows := [][]string{{"what happened", "outage", "timers allow", "lost", "of", "who answered"}}
 	late := time.Duration(0)
-	var connections, failed uint64
+	var connections, failed, sent, skipped uint64
 	var notes []string
 	for _, a := range d.acts {
 		r, _ := Find(reports, "udp", a.phase)
@@ -30,6 +30,8 @@ func (d *demo) table(reports []traffic.Report, remarks []string) string {
 		late = max(late, r.Lateness.P99)
 		connections += tcp.Sent
 		failed += tcp.Failed()
+		sent += r.Sent
+		skipped += r.Skipped
 		rows = append(rows, []string{a.title, a.outage(r), a.limit(), fmt.Sprint(r.Failed()), fmt.Sprint(r.Sent), served(r)})
 		if a.floor > 0 {
 			notes = append(notes, a.limit()+": "+a.why)
@@ -37,7 +39,7 @@ func (d *demo) table(reports []traffic.Report, remarks []string) string {
 	}
 	var b strings.Builder
 	b.WriteString(stage.Table(rows))
-	fmt.Fprintf(&b, "\n  Outage: from the last good UDP request before to the first good one after, %d a second.\n", d.spec.Client.UDP)
+	fmt.Fprintf(&b, "\n  Outage: from the last good UDP request before to the first good one after.\n  %s\n", pace(d.spec.Client.UDP, sent, skipped))
 	for _, note := range notes {
 		b.WriteString("  " + note + ".\n")
 	}
@@ -49,6 +51,16 @@ func (d *demo) table(reports []traffic.Report, remarks []string) string {
 	}
 	fmt.Fprintf(&b, "  The client itself was at most %v late with 99 of 100 requests.\n", late.Round(100*time.Microsecond))
 	return b.String()
+}
+
+// pace says how many requests a second there were in truth.
+func pace(wanted int, sent, skipped uint64) string {
+	text := fmt.Sprintf("The client sent %d requests a second", wanted)
+	if skipped == 0 {
+		return text + "."
+	}
+	achieved := uint64(wanted) * sent / (sent + skipped)
+	return fmt.Sprintf("The client wanted to send %d requests a second. This machine was too slow for that: it sent %d, and none in the stead of the others.", wanted, achieved)
 }
 
 // cost is what the act took from the client.
