@@ -194,6 +194,8 @@ func TestLifeOfAKeeper(t *testing.T) {
 		}
 	})
 	s.awaitVIPs("192.0.2.100/32")
+	// The address is there before the repair has ended.
+	s.await("a repair in the status", func() bool { k := s.status().Keeper; return k != nil && k.Repairs == 1 })
 	s.ns.Do(t, func() {
 		if err := netif.WriteSysctl("net/ipv4/conf/lan/arp_ignore", "0"); err != nil {
 			t.Error(err)
