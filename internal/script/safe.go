@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -97,4 +98,14 @@ func reasonOf(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// RunSafe is Run for a program that is Safe.
+func RunSafe(ctx context.Context, c Command) (Result, error) {
+	if len(c.Args) > 0 {
+		if err := Safe(c.Args[0]); err != nil {
+			return Result{}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+		}
+	}
+	return Run(ctx, c)
 }
