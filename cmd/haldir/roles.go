@@ -15,6 +15,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/director"
 	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/script"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/vrrp/vrrpsock"
 )
@@ -92,6 +93,7 @@ func newDirector(s *settings) *cobra.Command {
 			Speaker:    in.Links[process.Speaker],
 			Checker:    in.Links[process.Checker],
 			Host:       host,
+			RunProgram: script.RunSafe,
 			Peers:      peer.NewUDP(log),
 			Listen:     control.Listen,
 			Ready:      tell(daemon.SdNotifyReady),

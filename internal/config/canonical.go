@@ -71,6 +71,7 @@ type (
 		MinTTL         int              `toml:"min_ttl,omitzero"`
 		GARP           canonicalGARP    `toml:"garp"`
 		Track          []map[string]any `toml:"track,omitempty"`
+		Notify         map[string]any   `toml:"notify,omitempty"`
 	}
 	canonicalGARP struct {
 		Burst   int    `toml:"burst"`
@@ -82,6 +83,7 @@ type (
 		Name    string           `toml:"name"`
 		Members []string         `toml:"members"`
 		Track   []map[string]any `toml:"track,omitempty"`
+		Notify  map[string]any   `toml:"notify,omitempty"`
 	}
 	canonicalService struct {
 		Name        string          `toml:"name"`
@@ -141,7 +143,7 @@ func canonicalVRRPOf(v VRRP) canonicalVRRP {
 	if v.InterfaceTemplate != "" {
 		c.Interface = v.InterfaceTemplate
 	}
-	c.Track = canonicalTrack(v.Track)
+	c.Track, c.Notify = canonicalTrack(v.Track), canonicalNotify(v.Notify)
 	if v.PreemptDelay > 0 {
 		c.PreemptDelay = plain(v.PreemptDelay)
 	}

@@ -27,6 +27,7 @@ func (l *loader) check(sources []*source, node string) {
 	}
 	for _, b := range l.vrrp {
 		l.checkTrack(b.track, b.VRRP.Interface)
+		l.checkNotify(b.notify)
 		l.warnEqual(b)
 	}
 	if len(l.vrrp) == 0 && len(l.found.errors) == 0 {

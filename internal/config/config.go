@@ -82,6 +82,8 @@ type VRRP struct {
 	GARP   GARP
 	// Track is what else the router depends on, in the order of the file.
 	Track []Tracker
+	// Notify says who is told what becomes of the router; nil: nobody.
+	Notify *Notify
 }
 
 // Secret is a text that is not to be printed, which String does not.

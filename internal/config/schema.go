@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,14 +17,16 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"[node]", []string{"name"}, nil},
-		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track"}},
+		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track", "notify"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
-		{"[[sync_group]]", []string{"name", "members"}, []string{"track"}},
+		{"[[sync_group]]", []string{"name", "members"}, []string{"track", "notify"}},
 		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless"}, []string{"tunnel", "check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight", "upper", "lower"}, []string{"check"}},
 		{"[service.tunnel]", []string{"type", "port", "checksum"}, nil},
 		{"[connection_sync]", connectionSyncKeys(), nil},
+		{"[vrrp.notify]", append(NotifyStates(), "user", "timeout"), nil},
+		{"[sync_group.notify]", append(NotifyStates(), "user", "timeout"), nil},
 		{"[api]", []string{"socket"}, nil},
 	}
 }
@@ -31,6 +34,9 @@ func sections() []section {
 // homeOf returns the header of the table that key belongs in, or "".
 func homeOf(key string) string {
 	for _, s := range sections() {
+		if strings.HasSuffix(s.header, ".notify]") && !slices.Contains(NotifyStates(), key) {
+			continue // user and timeout are keys of many tables
+		}
 		if slices.Contains(s.keys, key) || slices.Contains(s.tables, key) {
 			if s.header == "[service.check]" && !slices.Contains(commonCheckKeys(), key) {
 				break

@@ -13,6 +13,8 @@ type SyncGroup struct {
 	Members []string // names of [[vrrp]] blocks, at least two, in the order of the file
 	// Track is what all members depend on besides their own.
 	Track []Tracker
+	// Notify says who is told what becomes of the group; nil: nobody.
+	Notify *Notify
 }
 
 // GroupOf returns the group that a virtual router is a member of, or nil.
@@ -52,6 +54,7 @@ type groupBlock struct {
 	name    field[string]
 	members []field[string]
 	track   []trackBlock
+	notify  notifyBlock
 }
 
 func (l *loader) decodeGroup(t *table) *groupBlock {
@@ -61,8 +64,9 @@ func (l *loader) decodeGroup(t *table) *groupBlock {
 	g := &groupBlock{name: t.name("name")}
 	g.members, _ = t.strings("members", "names of [[vrrp]] blocks")
 	g.track = l.decodeTrack(t)
+	g.notify = l.decodeNotify(t)
 	t.finish()
-	g.SyncGroup = SyncGroup{Name: g.name.value, Track: trackers(g.track)}
+	g.SyncGroup = SyncGroup{Name: g.name.value, Track: trackers(g.track), Notify: g.notify.Notify}
 	for _, m := range g.members {
 		g.Members = append(g.Members, m.value)
 	}
@@ -78,6 +82,7 @@ func (l *loader) checkGroups() {
 	for _, g := range l.groups {
 		l.unique(names, g.name, "[[sync_group]]")
 		l.checkTrack(g.track, "")
+		l.checkNotify(g.notify)
 		var blocks []*vrrpBlock
 		for _, m := range g.members {
 			if !m.good {
@@ -170,7 +175,7 @@ func order(b *vrrpBlock, x, y string) int {
 func (c *Config) canonicalGroups() []canonicalGroup {
 	var all []canonicalGroup
 	for _, g := range c.SyncGroups {
-		all = append(all, canonicalGroup{Name: g.Name, Members: slices.Sorted(slices.Values(g.Members)), Track: canonicalTrack(g.Track)})
+		all = append(all, canonicalGroup{Name: g.Name, Members: slices.Sorted(slices.Values(g.Members)), Track: canonicalTrack(g.Track), Notify: canonicalNotify(g.Notify)})
 	}
 	slices.SortFunc(all, func(a, b canonicalGroup) int { return strings.Compare(a.Name, b.Name) })
 	return all

@@ -24,6 +24,7 @@ type vrrpBlock struct {
 	priority  place
 	byNode    map[string]field[int64]
 	track     []trackBlock
+	notify    notifyBlock
 }
 
 // vipField is one element of addresses.
@@ -67,6 +68,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 	l.decodeMoving(t, b)
 	garp := l.decodeGARP(t)
 	b.track = l.decodeTrack(t)
+	b.notify = l.decodeNotify(t)
 	l.vipsUnknown = l.vipsUnknown || !complete
 	t.finish()
 	if b.delay.good && preempt.good && !preempt.value {
@@ -86,6 +88,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 		MinTTL:         b.MinTTL,
 		GARP:           garp,
 		Track:          trackers(b.track),
+		Notify:         b.notify.Notify,
 	}
 	for _, f := range b.extra {
 		b.VRRP.Also = append(b.VRRP.Also, f.Extra)

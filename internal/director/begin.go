@@ -80,6 +80,7 @@ func (d *Director) begin(ctx context.Context) error {
 	d.update()
 	d.configureSpeaker(resume)
 	d.configureChecker()
+	d.configureNotifier(nil)
 	return nil
 }
 

@@ -19,8 +19,10 @@ import (
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/journal"
+	"github.com/haldir-lb/haldir/internal/notify"
 	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/script"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/internal/statefile"
 	"github.com/haldir-lb/haldir/internal/track"
@@ -48,6 +50,9 @@ type Options struct {
 	Peers peer.Link
 	// Listen opens the API's socket; control.Listen outside tests.
 	Listen func(path string) (net.Listener, error)
+	// RunProgram runs a program that is to be told something; script.RunSafe outside
+	// tests.
+	RunProgram func(context.Context, script.Command) (script.Result, error)
 	// Ready is called once everything is set up; Reloading before a reload and
 	// Ready after it.
 	Ready, Reloading func()
@@ -88,6 +93,9 @@ type Director struct {
 	debounced map[linkKey]*track.Debounce
 	numbers   map[string]int // by target: the last that its check could read
 	told      bool           // the speaker knows what to run
+
+	notifier   *notify.Notifier
+	toldStates map[notify.Subject]notify.State // that this director told
 
 	children process.Children
 
@@ -133,6 +141,7 @@ func New(o Options) *Director {
 		drainNews:    make(chan reading),
 		carrier:      make(map[string]bool),
 		numbers:      make(map[string]int),
+		toldStates:   make(map[notify.Subject]notify.State),
 		requests:     make(map[uint64]chan speaker.State),
 		commands:     make(chan func()),
 		linkNews:     newLinkNews(),
@@ -157,6 +166,7 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 	}
 	d.journal.Start()
 	defer d.journal.Close(flushBound)
+	d.openNotifier()
 	// Background work ends after the hand-over, not at its start.
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -180,6 +190,7 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 		d.Ready()
 		err = d.loop(ctx, orphaned, reload, ended)
 	}
+	d.closeNotifier()
 	end()
 	d.parts.Wait()
 	close(ended)

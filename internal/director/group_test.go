@@ -67,15 +67,15 @@ func (n *node) wantStates(when string, want vrrp.State) {
 // What one member depends on moves all of them.
 func TestTrackerOfOneMemberMovesTheGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, one, two := groupPair(t, script)
+		_, one, two := groupPair(t, scripted)
 		defer one.end()
 		defer two.end()
 		one.wantStates("lvs1 at first", vrrp.Master)
-		one.judge(script.Target(), healthcheck.Down)
+		one.judge(scripted.Target(), healthcheck.Down)
 		settle(2 * time.Second)
 		one.wantStates("lvs1 with its tracker down", vrrp.Init)
 		two.wantStates("lvs2 then", vrrp.Master)
-		one.judge(script.Target(), healthcheck.Up)
+		one.judge(scripted.Target(), healthcheck.Up)
 		settle(2 * election)
 		one.wantStates("lvs1 with its tracker up", vrrp.Master)
 		two.wantStates("lvs2 then", vrrp.Backup)
@@ -84,10 +84,10 @@ func TestTrackerOfOneMemberMovesTheGroup(t *testing.T) {
 
 func TestWeightOfOneMemberMovesTheGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, one, two := groupPair(t, weighted(script, -60))
+		_, one, two := groupPair(t, weighted(scripted, -60))
 		defer one.end()
 		defer two.end()
-		one.judge(script.Target(), healthcheck.Down)
+		one.judge(scripted.Target(), healthcheck.Down)
 		settle(2 * election)
 		one.wantStates("lvs1 with its tracker down", vrrp.Backup)
 		two.wantStates("lvs2 then", vrrp.Master)

@@ -225,7 +225,7 @@ func (d *Director) send(to process.Link, kind, key string, body any) {
 // transition acts on what the speaker says of a router.
 func (d *Director) transition(t vrrp.Transition) {
 	d.note(t)
-	d.update()
+	d.tellRole(t.Router, d.update())
 }
 
 // note takes note of what the speaker says of a router.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/script"
 	"github.com/haldir-lb/haldir/internal/speaker"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/vrrp"
@@ -140,6 +142,32 @@ type node struct {
 	speakerEnded chan struct{}
 	targets      chan checker.Targets // what the checker was told
 	cleanups     []func()
+
+	ran   []string      // programs with their arguments; guarded by mu
+	takes time.Duration // each of them; guarded by mu
+}
+
+// run is a program that takes its time.
+func (n *node) run(ctx context.Context, c script.Command) (script.Result, error) {
+	n.mu.Lock()
+	n.ran = append(n.ran, strings.Join(c.Args, " "))
+	takes := n.takes
+	n.mu.Unlock()
+	select {
+	case <-time.After(takes):
+		return script.Result{}, nil
+	case <-ctx.Done():
+		return script.Result{}, ctx.Err()
+	}
+}
+
+// programs returns those that ran since the last call.
+func (n *node) programs() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ran := n.ran
+	n.ran = nil
+	return ran
 }
 
 func newNode(t *testing.T, c *config.Config, network vrrp.Network, host *fakeHost) *node {
@@ -206,6 +234,7 @@ func (n *node) startDirector() {
 		Checker:    mortal(n.toChecker, dead),
 		Host:       &mortalHost{n.host, dead},
 		Listen:     n.listen,
+		RunProgram: n.run,
 		Ready:      func() {},
 		Reloading:  func() {},
 		Log:        quiet(),

@@ -92,7 +92,9 @@ func (d *Director) change(next *config.Config, live ipvsctl.LiveTable, err error
 	d.configureSpeaker(nil)
 	d.configureChecker()
 	d.Log.Info("configuration reloaded", "changes", len(result.Changes))
-	return result, d.update()
+	generation := d.update()
+	d.configureNotifier(old)
+	return result, generation
 }
 
 // errorLines returns one line for each error of a configuration.

@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	uplink = config.Tracker{Kind: config.TrackInterface, Subject: "eth1"}
-	script = config.Tracker{Kind: config.TrackScript, Subject: "/uplink",
+	uplink   = config.Tracker{Kind: config.TrackInterface, Subject: "eth1"}
+	scripted = config.Tracker{Kind: config.TrackScript, Subject: "/uplink",
 		Check: &config.Check{Type: "exec", Options: `{"command":["/uplink"]}`, Every: time.Second, Timeout: time.Second, Rise: 1, Fall: 1}}
 	shift = config.Tracker{Kind: config.TrackNumber, Subject: "/shift",
 		Check: &config.Check{Type: track.TypeNumber, Options: `{"path":"/shift"}`, Every: time.Second, Timeout: time.Second, Rise: 1, Fall: 1}}
@@ -85,10 +85,10 @@ func trackingPair(t *testing.T, trackers ...config.Tracker) (one, two *node) {
 
 func TestTrackerHandsOverAndTakesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one, two := trackingPair(t, script)
+		one, two := trackingPair(t, scripted)
 		defer one.end()
 		defer two.end()
-		one.judge(script.Target(), healthcheck.Down)
+		one.judge(scripted.Target(), healthcheck.Down)
 		settle(10 * time.Millisecond)
 		if state, reason := one.why(); state != vrrp.Leaving || reason != vrrp.ReasonTracker {
 			t.Errorf("lvs1 is %v (%s), want leaving because of the tracker", state, reason)
@@ -100,7 +100,7 @@ func TestTrackerHandsOverAndTakesBack(t *testing.T) {
 		if one.holds() || !two.holds() {
 			t.Errorf("the address is on lvs1: %v, on lvs2: %v, want it on lvs2", one.holds(), two.holds())
 		}
-		one.judge(script.Target(), healthcheck.Up)
+		one.judge(scripted.Target(), healthcheck.Up)
 		settle(2 * election)
 		if !one.holds() || two.holds() {
 			t.Errorf("the address is on lvs1: %v, on lvs2: %v, want it back on lvs1", one.holds(), two.holds())
@@ -110,10 +110,10 @@ func TestTrackerHandsOverAndTakesBack(t *testing.T) {
 
 func TestWeightMovesTheAddressByTheElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one, two := trackingPair(t, weighted(script, -60))
+		one, two := trackingPair(t, weighted(scripted, -60))
 		defer one.end()
 		defer two.end()
-		one.judge(script.Target(), healthcheck.Down)
+		one.judge(scripted.Target(), healthcheck.Down)
 		settle(2 * election)
 		if state, _ := one.role(); state != vrrp.Backup || !two.holds() {
 			t.Errorf("lvs1 is %v, lvs2 holds the address: %v, want backup and true", state, two.holds())
@@ -145,13 +145,13 @@ func TestUplinkDownHandsOverAfterItsDelay(t *testing.T) {
 
 func TestNodeDoesNotTakePartBeforeItsTrackersWereChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := alone(t, func(n *node) { n.config = tracking("lvs1", script) })
+		n := alone(t, func(n *node) { n.config = tracking("lvs1", scripted) })
 		defer n.end()
 		settle(time.Minute)
 		if state, reason := n.why(); state != vrrp.Init || reason != vrrp.ReasonWaiting {
 			t.Errorf("state %v (%s), want init, not checked", state, reason)
 		}
-		n.judge(script.Target(), healthcheck.Up)
+		n.judge(scripted.Target(), healthcheck.Up)
 		settle(election)
 		if !n.holds() {
 			t.Error("the address is not there")
@@ -162,7 +162,7 @@ func TestNodeDoesNotTakePartBeforeItsTrackersWereChecked(t *testing.T) {
 // A preference that cannot be found out keeps nobody out for good.
 func TestWeightThatNobodyJudgesIsItsWorstInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := alone(t, func(n *node) { n.config = tracking("lvs1", weighted(script, -60)) })
+		n := alone(t, func(n *node) { n.config = tracking("lvs1", weighted(scripted, -60)) })
 		defer n.end()
 		settle(judgeBound - time.Second)
 		if state, _ := n.role(); state != vrrp.Init {
@@ -182,7 +182,7 @@ func TestUnknownTrackerCostsNoRole(t *testing.T) {
 		n := alone(t, nil)
 		defer n.end()
 		settle(election)
-		n.file(tracking("lvs1", script, weighted(uplink, -60)), nil)
+		n.file(tracking("lvs1", scripted, weighted(uplink, -60)), nil)
 		if result, err := n.director.Reload(t.Context()); err != nil || !result.Applied {
 			t.Fatalf("reload: %+v, %v", result, err)
 		}
@@ -199,7 +199,7 @@ func TestUnknownTrackerCostsNoRole(t *testing.T) {
 		if state, _ := n.role(); state != vrrp.Master {
 			t.Errorf("%v after the director's death, want master", state)
 		}
-		n.judge(script.Target(), healthcheck.Down)
+		n.judge(scripted.Target(), healthcheck.Down)
 		settle(10 * time.Millisecond)
 		if state, _ := n.role(); state != vrrp.Leaving {
 			t.Errorf("%v after the first judgement, want leaving", state)
@@ -210,10 +210,10 @@ func TestUnknownTrackerCostsNoRole(t *testing.T) {
 // The effective priority outlives the speaker and the director.
 func TestStandingOutlivesProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one, two := trackingPair(t, weighted(script, -40))
+		one, two := trackingPair(t, weighted(scripted, -40))
 		defer one.end()
 		defer two.end()
-		one.judge(script.Target(), healthcheck.Down)
+		one.judge(scripted.Target(), healthcheck.Down)
 		settle(time.Second)
 		want := func(when string) {
 			t.Helper()

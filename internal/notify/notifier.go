@@ -62,6 +62,7 @@ type queue struct {
 
 type task struct {
 	Event
+	hooks []Hook
 	ready func(context.Context)
 	done  map[string]bool // programs and URLs that need no other attempt
 }
@@ -79,8 +80,7 @@ func New(o Options) *Notifier {
 	return n
 }
 
-// Set makes these the hooks from now on. An event that waits is dealt with by the
-// new ones.
+// Set makes these the hooks of what is told from now on.
 func (n *Notifier) Set(hooks map[Subject]Hooks) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,7 +93,8 @@ func (n *Notifier) Set(hooks map[Subject]Hooks) {
 func (n *Notifier) Tell(e Event, ready func(context.Context)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.hooks[e.Subject] == nil || n.closed {
+	hooks, wanted := n.hooks[e.Subject]
+	if !wanted || n.closed {
 		return
 	}
 	q := n.queues[e.Subject]
@@ -101,7 +102,7 @@ func (n *Notifier) Tell(e Event, ready func(context.Context)) {
 		q = &queue{news: make(chan struct{}, 1)}
 		n.queues[e.Subject] = q
 	}
-	q.pending = &task{e, ready, make(map[string]bool)}
+	q.pending = &task{e, hooks[e.State], ready, make(map[string]bool)}
 	select {
 	case q.news <- struct{}{}:
 	default:
@@ -150,7 +151,7 @@ func (n *Notifier) serve(s Subject, q *queue) {
 	pause := firstPause
 	var again *task
 	for {
-		t, hooks := n.next(s, q, again)
+		t := n.next(s, q, again)
 		if t == nil {
 			return
 		}
@@ -161,14 +162,14 @@ func (n *Notifier) serve(s Subject, q *queue) {
 			}
 		}
 		again = nil
-		if len(hooks) == 0 {
+		if len(t.hooks) == 0 {
 			n.settle(s, t.State)
 			continue
 		}
 		n.settle(s, "") // whatever becomes of it, it may have been told
 		report := Report{State: t.State, At: time.Now(), Running: true}
 		n.note(q, report)
-		err := n.do(t, hooks)
+		err := n.do(t)
 		report.Running, report.Took = false, time.Since(report.At)
 		if err != nil {
 			report.Problem = err.Error()
@@ -178,7 +179,7 @@ func (n *Notifier) serve(s Subject, q *queue) {
 			n.note(q, report)
 			continue // it was cut short: a successor does it again
 		}
-		if t.complete(hooks) {
+		if t.complete() {
 			n.settle(s, t.State)
 			n.note(q, report)
 			continue
@@ -193,7 +194,7 @@ func (n *Notifier) serve(s Subject, q *queue) {
 
 // next takes the event that waits, or the one to be tried again. It returns nil,
 // and the queue is no longer served, if there is none.
-func (n *Notifier) next(s Subject, q *queue, again *task) (*task, []Hook) {
+func (n *Notifier) next(s Subject, q *queue, again *task) *task {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
@@ -204,14 +205,14 @@ func (n *Notifier) next(s Subject, q *queue, again *task) (*task, []Hook) {
 		again = nil
 		if t == nil || n.base.Err() != nil {
 			q.busy = false
-			return nil, nil
+			return nil
 		}
 		select {
 		case <-q.news:
 		default:
 		}
 		if n.delivered[s.String()] != t.State {
-			return t, n.hooks[s][t.State]
+			return t
 		}
 	}
 }
@@ -248,15 +249,15 @@ func (n *Notifier) settle(s Subject, state State) {
 
 // do runs what is left to do for an event. A program that has run, well or not, is
 // not run again for the same event; a URL is tried until it could be reached.
-func (n *Notifier) do(t *task, hooks []Hook) error {
+func (n *Notifier) do(t *task) error {
 	var errs []error
-	for _, h := range hooks {
+	for _, h := range t.hooks {
 		if key := h.program(); key != "" && !t.done[key] {
 			t.done[key] = true
 			errs = append(errs, n.run(t.Event, h))
 		}
 	}
-	for _, h := range hooks {
+	for _, h := range t.hooks {
 		if h.URL == "" || t.done[h.URL] {
 			continue
 		}
@@ -268,8 +269,8 @@ func (n *Notifier) do(t *task, hooks []Hook) error {
 }
 
 // complete reports whether nothing is left to do.
-func (t *task) complete(hooks []Hook) bool {
-	for _, h := range hooks {
+func (t *task) complete() bool {
+	for _, h := range t.hooks {
 		if h.URL != "" && !t.done[h.URL] {
 			return false
 		}

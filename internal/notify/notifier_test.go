@@ -302,7 +302,7 @@ func TestReadyComesBeforeTheHooks(t *testing.T) {
 // Scripts written for keepalived get what they know.
 func TestWordsAndEnvironment(t *testing.T) {
 	e := Event{
-		Subject: Subject{Group: true, Name: "g"}, Node: "lvs1", Old: Backup, State: Master, Priority: 150, Reason: "master silent",
+		Subject: Subject{Group: true, Name: "g"}, Node: "lvs1", Old: Backup, State: Master, Priority: 150, Reason: "master silent", Detail: "script down: -60",
 		At: time.Date(2020, 1, 2, 3, 4, 5, 600, time.UTC),
 	}
 	h := Hook{Command: []string{"/any", "x"}, Words: true}
@@ -315,13 +315,13 @@ func TestWordsAndEnvironment(t *testing.T) {
 	}
 	want := []string{
 		"HALDIR_TYPE=GROUP", "HALDIR_NAME=g", "HALDIR_STATE=MASTER", "HALDIR_PRIORITY=150", "HALDIR_OLD_STATE=BACKUP",
-		"HALDIR_REASON=master silent", "HALDIR_NODE=lvs1", "HALDIR_TIME=2020-01-02T03:04:05.0000006Z",
+		"HALDIR_REASON=master silent", "HALDIR_DETAIL=script down: -60", "HALDIR_NODE=lvs1", "HALDIR_TIME=2020-01-02T03:04:05.0000006Z",
 	}
 	if got := e.environment(); !slices.Equal(got, want) {
 		t.Errorf("environment %q, want %q", got, want)
 	}
 	body, err := json.Marshal(e.body())
-	if want := `{"version":1,"type":"group","name":"g","node":"lvs1","old_state":"backup","state":"master","priority":150,"reason":"master silent","time":"2020-01-02T03:04:05.0000006Z"}`; err != nil || string(body) != want {
+	if want := `{"version":1,"type":"group","name":"g","node":"lvs1","old_state":"backup","state":"master","priority":150,"reason":"master silent","detail":"script down: -60","time":"2020-01-02T03:04:05.0000006Z"}`; err != nil || string(body) != want {
 		t.Errorf("body %s, want %s", body, want)
 	}
 }

@@ -51,6 +51,7 @@ type Event struct {
 	State    State
 	Priority uint8  // effective
 	Reason   string // of the change, as in log and status
+	Detail   string // the trackers that decide; empty: none does
 	At       time.Time
 }
 
@@ -90,7 +91,7 @@ func (e Event) environment() []string {
 	w := e.words()
 	return []string{
 		"HALDIR_TYPE=" + w[0], "HALDIR_NAME=" + w[1], "HALDIR_STATE=" + w[2], "HALDIR_PRIORITY=" + w[3],
-		"HALDIR_OLD_STATE=" + strings.ToUpper(string(e.Old)), "HALDIR_REASON=" + e.Reason,
+		"HALDIR_OLD_STATE=" + strings.ToUpper(string(e.Old)), "HALDIR_REASON=" + e.Reason, "HALDIR_DETAIL=" + e.Detail,
 		"HALDIR_NODE=" + e.Node, "HALDIR_TIME=" + e.At.UTC().Format(time.RFC3339Nano),
 	}
 }
@@ -105,13 +106,14 @@ type Body struct {
 	State    State     `json:"state"`
 	Priority uint8     `json:"priority"`
 	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail,omitempty"`
 	Time     time.Time `json:"time"`
 }
 
 func (e Event) body() Body {
 	return Body{
 		Version: 1, Type: strings.ToLower(e.Subject.kind()), Name: e.Subject.Name, Node: e.Node,
-		Old: e.Old, State: e.State, Priority: e.Priority, Reason: e.Reason, Time: e.At.UTC(),
+		Old: e.Old, State: e.State, Priority: e.Priority, Reason: e.Reason, Detail: e.Detail, Time: e.At.UTC(),
 	}
 }
 

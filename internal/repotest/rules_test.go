@@ -15,7 +15,7 @@ var domain = []string{"vrrp", "arp", "ipvsctl", "healthcheck", "internal/netif"}
 var layers = [][]string{
 	{"internal/testenv", "internal/script", "internal/statefile", "internal/journal", "internal/peer"},
 	domain,
-	{"internal/track"},
+	{"internal/track", "internal/notify"},
 	{"internal/config", "internal/process", "internal/firewall"},
 	{"internal/speaker", "internal/checker", "internal/control", "internal/facts", "realserver"},
 	{"internal/director", "internal/doctor"},
@@ -82,7 +82,7 @@ func TestClockIsReadInLoopsOnly(t *testing.T) {
 		"healthcheck/runner.go": true,
 	}
 	shells := []string{
-		"cmd", "lab", "internal/process", "internal/director", "internal/speaker", "internal/control",
+		"cmd", "lab", "internal/process", "internal/director", "internal/speaker", "internal/control", "internal/notify",
 		"internal/netif", "internal/journal", "ipvsctl/ipvsnl", "vrrp/vrrpsock", "vrrp/vrrptest", "realserver",
 	}
 	pure := map[string]bool{
