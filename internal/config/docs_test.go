@@ -52,3 +52,33 @@ func TestDocumentedOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentedTrackingAndNotifications loads the examples of both pages.
+func TestDocumentedTrackingAndNotifications(t *testing.T) {
+	for _, page := range []string{"tracking", "notify"} {
+		text, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		if len(examples) == 0 {
+			t.Errorf("docs/%s.md has no example", page)
+		}
+		for _, m := range examples {
+			doc := strings.Replace(withCheck("tcp", ""), "[[service]]", m[1]+"\n[[service]]", 1)
+			doc = strings.Replace(doc, "[sync_group.notify]", other+"[[sync_group]]\nname = \"both\"\nmembers = [\"edge\", \"inside\"]\n[sync_group.notify]", 1)
+			if strings.HasPrefix(m[1], "[[sync_group]]") {
+				doc = strings.Replace(doc, "[[sync_group]]", other+"[[sync_group]]", 1)
+			}
+			load(t, write(t, "example.toml", doc), testHost())
+		}
+	}
+}
+
+const other = `[[vrrp]]
+name = "inside"
+interface = "eth10"
+router_id = 52
+priority = { lvs1 = 150, lvs2 = 100 }
+addresses = ["10.1.0.1/16"]
+`
