@@ -18,6 +18,7 @@ import (
 )
 
 func newDoctor(s *settings) *cobra.Command {
+	skip := false
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for the classic LVS mistakes on this host, with the remedy of each",
@@ -25,14 +26,19 @@ func newDoctor(s *settings) *cobra.Command {
 that is both, or any other. It reads the kernel, the configuration and, if it
 runs, the daemon; it changes nothing. What could not be read is said so.
 
+For a second, or two of the longest interval, it also asks the segment who has the
+virtual addresses, by probes that no neighbour learns from, listens for VRRP
+adverts, and measures how late this machine is. With --no-probe it does not.
+
 Exit status 0: no faults. 1: at least one. 2: wrong usage or configuration.`,
 		Example: "  haldir doctor\n  haldir doctor --json",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return s.doctor(cmd) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.doctor(cmd, !skip) },
 	}
 	s.addConfig(cmd)
 	s.addSocket(cmd)
 	s.addJSON(cmd)
+	cmd.Flags().BoolVar(&skip, "no-probe", false, "neither ask nor listen on the network, and measure nothing")
 	return cmd
 }
 
@@ -44,12 +50,17 @@ type examination struct {
 	Unknown  []facts.Unknown  `json:"unknown"`
 }
 
-func (s *settings) doctor(cmd *cobra.Command) error {
+func (s *settings) doctor(cmd *cobra.Command, probe bool) error {
 	in, unknown, err := s.readPatient(cmd.Context(), cmd.Flags().Changed("config"))
 	if err != nil {
 		return usage(err)
 	}
-	e := examination{Roles: doctor.Roles(in), Findings: doctor.Examine(in), Unknown: append(unknown, in.Host.Unknown...)}
+	unknown = append(unknown, in.Host.Unknown...)
+	if probe {
+		in.Segment = facts.LookAround(cmd.Context(), doctor.Look(in))
+		unknown = append(unknown, in.Segment.Unknown...)
+	}
+	e := examination{Roles: doctor.Roles(in), Findings: doctor.Examine(in), Unknown: unknown}
 	if in.Config != nil {
 		e.Node = in.Config.Node
 	}

@@ -144,6 +144,39 @@ func TestFaultsOfHostsAreFound(t *testing.T) {
 			func(w *ward) { w.without("eth0", "192.0.2.2/24") },
 			[]string{"real-unreachable"}, "there is no route to real server 192.0.2.11 of web",
 		},
+		{
+			"systemd-networkd on the interface", director, "dr",
+			func(w *ward) {
+				w.file("run/systemd/netif/links/"+w.index("eth0"), "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/lan.network\n")
+				w.file("etc/systemd/network/lan.network", "[Network]\nDHCP=no\n")
+			},
+			[]string{"networkd-drops"}, "systemd-networkd manages eth0, which gets virtual addresses",
+		},
+		{
+			"systemd-networkd that keeps what others set", director, "dr",
+			func(w *ward) {
+				w.file("run/systemd/netif/links/"+w.index("eth0"), "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/lan.network\n")
+				w.file("etc/systemd/network/lan.network", "[Network]\nKeepConfiguration=static\n")
+			},
+			nil, "",
+		},
+		{
+			"NetworkManager on the interface", director, "dr",
+			func(w *ward) {
+				w.file("run/NetworkManager/devices/"+w.index("eth0"), "[device]\nmanaged=true\n")
+			},
+			[]string{"networkmanager-drops"}, "NetworkManager manages eth0, which gets virtual addresses",
+		},
+		{
+			"TUN without a tunnel", realServer, "tun",
+			func(w *ward) { w.mss(1440) },
+			[]string{"tunnel-missing"}, "this real server of TUN service web has no tunnel",
+		},
+		{
+			"segments too large for the tunnel", realServer, "tun",
+			func(*ward) {},
+			[]string{"tunnel-missing", "tunnel-mtu"}, "this real server of TUN service web has no tunnel",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,7 +40,7 @@ type Kind struct {
 
 // Kinds returns every kind of finding, in the order of the examination.
 func Kinds() []Kind {
-	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds)
+	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds, segmentKinds, machineKinds, peerKinds)
 }
 
 // kindOf returns the kind with this id, which has to exist.
@@ -63,6 +63,9 @@ func Examine(in Input) []Finding {
 	p.reach()
 	p.kernel()
 	p.firewall()
+	p.segment()
+	p.machine()
+	p.peers()
 	slices.SortStableFunc(p.findings, func(a, b Finding) int {
 		return cmp.Compare(ranks[a.Severity], ranks[b.Severity])
 	})

@@ -18,6 +18,8 @@ type Input struct {
 	Config *config.Config
 	// Status is the daemon's; nil if none answers.
 	Status *control.Status
+	// Segment is what a look around showed; nil: nobody looked.
+	Segment *facts.Segment
 }
 
 // patient is a host under examination.
@@ -161,6 +163,14 @@ func (p *patient) directs(vip netip.Addr) (config.VRRP, bool) {
 		}
 	}
 	return config.VRRP{}, false
+}
+
+// master reports whether the daemon holds the addresses of a router, by its own
+// word.
+func (p *patient) master(router string) bool {
+	return p.Status != nil && slices.ContainsFunc(p.Status.Routers, func(r control.RouterStatus) bool {
+		return r.Name == router && r.State == "master"
+	})
 }
 
 // byUs reports whether haldir put an address where it is.

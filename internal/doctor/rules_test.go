@@ -113,12 +113,12 @@ func TestRulesOfDirectors(t *testing.T) {
 func TestATunnelWithAStrictReversePathFilterIsAFault(t *testing.T) {
 	host := func(all, own string) *facts.Host {
 		return &facts.Host{
-			Links: []netif.Link{{Name: "eth0", Up: true}, {Name: "tunl0", Up: true, NoARP: true}},
+			Links: []netif.Link{{Name: "eth0", Up: true, MTU: 1500}, {Name: "tunl0", Up: true, NoARP: true, Type: "ipip", MTU: 1480}},
 			Addresses: []facts.Address{
 				{PresentAddress: netif.PresentAddress{Address: netif.Address{Interface: "eth0", Prefix: netip.PrefixFrom(real, 24)}}, Scope: "global"},
 				{PresentAddress: netif.PresentAddress{Address: netif.Address{Interface: "tunl0", Prefix: netip.PrefixFrom(vip, 32)}}, Scope: "host"},
 			},
-			Routes:  []netif.Route{{Gateway: netip.MustParseAddr("192.0.2.1"), Interface: "eth0"}},
+			Routes:  []netif.Route{{Gateway: netip.MustParseAddr("192.0.2.1"), Interface: "eth0", MSS: 1440}},
 			Sysctls: map[string]string{"net/ipv4/conf/all/rp_filter": all, "net/ipv4/conf/tunl0/rp_filter": own},
 		}
 	}

@@ -3,6 +3,7 @@ package doctor
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -190,6 +191,23 @@ func (w *ward) listen(at string) (stop func()) {
 	})
 	w.t.Cleanup(func() { _ = l.Close() })
 	return func() { _ = l.Close() }
+}
+
+// mss makes the default route name a segment size to TCP peers.
+func (w *ward) mss(size int) {
+	w.t.Helper()
+	w.link("eth0", func(l netlink.Link) error {
+		return netlink.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.IPv4(192, 0, 2, 1), AdvMSS: size})
+	})
+}
+
+func (w *ward) file(name, text string) { w.files[name] = &fstest.MapFile{Data: []byte(text)} }
+
+// index returns the number of an interface as text.
+func (w *ward) index(name string) string {
+	index := 0
+	w.link(name, func(l netlink.Link) error { index = l.Attrs().Index; return nil })
+	return strconv.Itoa(index)
 }
 
 // examine reads the host and examines it.

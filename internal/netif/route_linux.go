@@ -41,6 +41,7 @@ func DefaultRoutes(ctx context.Context) ([]Route, error) {
 				Interface: names[hop.LinkIndex],
 				Source:    addrOf(r.Src),
 				Metric:    r.Priority,
+				MTU:       r.MTU, MSS: r.AdvMSS,
 			})
 		}
 	}
