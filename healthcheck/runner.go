@@ -26,7 +26,7 @@ type Runner struct {
 	prepare func(Target) (Checker, error) // of made
 
 	results chan report
-	asks    chan chan<- []Verdict
+	asks    chan func(*board)
 	wake    chan struct{}
 
 	mu      sync.Mutex
@@ -55,7 +55,7 @@ func NewRunner(sink func(Verdict), log *slog.Logger) *Runner {
 	return &Runner{
 		sink: sink, log: log, warned: map[string]Reason{}, made: made, prepare: made.prepare,
 		results: make(chan report, 64),
-		asks:    make(chan chan<- []Verdict),
+		asks:    make(chan func(*board)),
 		wake:    make(chan struct{}, 1),
 	}
 }
@@ -103,13 +103,34 @@ func (r *Runner) Set(targets []Target, known map[string]Verdict) {
 
 // Snapshot returns the verdicts of all targets, sorted by ID. It waits for the
 // loop, until ctx ends.
-func (r *Runner) Snapshot(ctx context.Context) ([]Verdict, error) {
-	answer := make(chan []Verdict, 1)
+func (r *Runner) Snapshot(ctx context.Context) (verdicts []Verdict, err error) {
+	err = r.ask(ctx, func(b *board) { verdicts = b.verdicts() })
+	return verdicts, err
+}
+
+// History returns the recent results of targets, by ID, the newest last. It waits
+// for the loop, until ctx ends.
+func (r *Runner) History(ctx context.Context, ids []string) (records map[string][]Record, err error) {
+	records = make(map[string][]Record, len(ids))
+	err = r.ask(ctx, func(b *board) {
+		for _, id := range ids {
+			if e := b.entries[id]; e != nil {
+				records[id] = slices.Clone([]Record(e.history))
+			}
+		}
+	})
+	return records, err
+}
+
+// ask runs a question on the loop.
+func (r *Runner) ask(ctx context.Context, question func(*board)) error {
+	done := make(chan struct{})
 	select {
-	case r.asks <- answer:
-		return <-answer, nil
+	case r.asks <- func(b *board) { defer close(done); question(b) }:
+		<-done
+		return nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("asking the health checks for their verdicts: %w", ctx.Err())
+		return fmt.Errorf("asking the health checks: %w", ctx.Err())
 	}
 }
 
@@ -142,8 +163,8 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.publish(r.take(board))
 		case rep := <-r.results:
 			r.publish(board.finish(nil, time.Now(), rep.entry, rep.run, rep.result, rep.took))
-		case answer := <-r.asks:
-			answer <- board.verdicts()
+		case question := <-r.asks:
+			question(board)
 		case <-timer.C:
 		}
 	}

@@ -20,6 +20,7 @@ const watchEvery = time.Second
 
 func newStatus(s *settings) *cobra.Command {
 	var watch bool
+	var real string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "The truth about this node, with its age",
@@ -28,9 +29,12 @@ virtual addresses, services, and real servers with health, weight and
 connections, as read from kernel and wire at this moment.
 
 Exit status 0: all is well. 1: something is not, or the daemon does not run.`,
-		Example: "  haldir status\n  haldir status --watch\n  haldir status --json",
+		Example: "  haldir status\n  haldir status --watch\n  haldir status --json\n  haldir status --real 192.0.2.11",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if real != "" {
+				return s.checks(cmd.Context(), real)
+			}
 			if watch {
 				return s.watch(cmd.Context())
 			}
@@ -40,7 +44,9 @@ Exit status 0: all is well. 1: something is not, or the daemon does not run.`,
 	s.addSocket(cmd)
 	s.addJSON(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "redraw every second until interrupted")
+	cmd.Flags().StringVar(&real, "real", "", "show the checks of one real server, an address with or without a port, with their recent results")
 	cmd.MarkFlagsMutuallyExclusive("watch", "json")
+	cmd.MarkFlagsMutuallyExclusive("watch", "real")
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/process"
@@ -67,6 +68,16 @@ func (s *server) handle(ctx context.Context, m process.Message) error {
 			return err
 		}
 		s.runner.Set(t.Targets, t.Known)
+	case KindHistoryRequest:
+		var request HistoryRequest
+		if err := m.Decode(&request); err != nil {
+			return err
+		}
+		records, err := s.runner.History(ctx, request.Targets)
+		if err != nil {
+			return fmt.Errorf("reading the history: %w", err)
+		}
+		s.send(KindHistory, strconv.FormatUint(request.ID, 10), History{ID: request.ID, Records: records})
 	default:
 		return fmt.Errorf("unknown kind %q", m.Kind)
 	}

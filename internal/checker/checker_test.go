@@ -218,6 +218,22 @@ func TestSuccessorGoesOnFromKnownVerdicts(t *testing.T) {
 	}
 }
 
+func TestHistoryIsToldOnRequest(t *testing.T) {
+	_, refuses := servers(t)
+	r := start(t)
+	r.send(KindTargets, Targets{Targets: []healthcheck.Target{target("b", refuses)}})
+	r.verdict("b", healthcheck.Down)
+	r.send(KindHistoryRequest, HistoryRequest{ID: 7, Targets: []string{"b", "nobody"}})
+	var h History
+	if err := r.next(KindHistory).Decode(&h); err != nil {
+		t.Fatal(err)
+	}
+	records := h.Records["b"]
+	if h.ID != 7 || len(h.Records) != 1 || len(records) == 0 || records[0].Reason != "connection refused" || !records[0].Failed {
+		t.Errorf("history %+v, want the refusals of b", h)
+	}
+}
+
 func TestStrangeMessagesDoNoHarm(t *testing.T) {
 	answers, _ := servers(t)
 	for _, test := range []struct{ name, kind, body, log string }{

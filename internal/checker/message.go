@@ -11,6 +11,11 @@ const (
 	KindVerdict = "verdict"
 	// KindVerdicts answers the hello of a director: Verdicts.
 	KindVerdicts = "verdicts"
+	// KindHistoryRequest asks for the recent results of some targets:
+	// HistoryRequest. Director to checker.
+	KindHistoryRequest = "history-request"
+	// KindHistory answers it: History.
+	KindHistory = "history"
 )
 
 // Targets is the whole set of targets.
@@ -23,4 +28,17 @@ type Targets struct {
 // Verdicts has all judgements by target.
 type Verdicts struct {
 	Verdicts map[string]healthcheck.Verdict `json:"verdicts"`
+}
+
+// HistoryRequest names the targets whose results are asked for.
+type HistoryRequest struct {
+	ID      uint64   `json:"id"` // of the request, comes back in the answer
+	Targets []string `json:"targets"`
+}
+
+// History has the recent results by target, the newest last. They begin with the
+// checker process.
+type History struct {
+	ID      uint64                          `json:"id"`
+	Records map[string][]healthcheck.Record `json:"records"`
 }

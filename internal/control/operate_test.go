@@ -26,6 +26,10 @@ func (o operator) Order(_ context.Context, order Order) (Server, error) {
 	return Server{Service: order.Service, Real: order.Real, Weight: order.Weight}, o.err
 }
 
+func (o operator) Checks(_ context.Context, real string) (ChecksReport, error) {
+	return ChecksReport{Unknown: real}, o.err
+}
+
 func (o operator) Server(_ context.Context, service, real string) (Server, error) {
 	return Server{Service: service, Real: real}, o.err
 }
@@ -49,6 +53,10 @@ func TestOperatorRequestsArriveAsTheyAre(t *testing.T) {
 	server, err := NewClient(path).Server(t.Context(), "a b&c", "[2001:db8::1]:80")
 	if diff := cmp.Diff(Server{Service: "a b&c", Real: "[2001:db8::1]:80"}, server); diff != "" || err != nil {
 		t.Errorf("%v, server (-want +got):\n%s", err, diff)
+	}
+	checks, err := NewClient(path).Checks(t.Context(), "[2001:db8::1]:80")
+	if diff := cmp.Diff(ChecksReport{Unknown: "[2001:db8::1]:80"}, checks); diff != "" || err != nil {
+		t.Errorf("%v, checks (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -43,6 +43,9 @@ func routes(backend Backend, log *slog.Logger) *http.ServeMux {
 		}
 		return backend.Events(ctx, request)
 	})
+	bounded("GET /"+Version+"/checks", requestBound, func(ctx context.Context, r *http.Request) (any, error) {
+		return backend.Checks(ctx, r.FormValue("real"))
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("no such request: %s %s", r.Method, r.URL.Path))
 	})

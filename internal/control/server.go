@@ -33,6 +33,9 @@ type Operator interface {
 	Failover(ctx context.Context, request FailoverRequest) (FailoverResult, error)
 	// Maintenance switches it on or off, and waits until that is done.
 	Maintenance(ctx context.Context, request MaintenanceRequest) (MaintenanceResult, error)
+	// Checks tells what is checked of a real server, an address with or without a
+	// port, with the recent results.
+	Checks(ctx context.Context, real string) (ChecksReport, error)
 	// Order overrides the configuration of a real server, and returns the server
 	// once the kernel has followed. An error says what was not done.
 	Order(ctx context.Context, order Order) (Server, error)

@@ -51,6 +51,9 @@ func (d *Director) begin(ctx context.Context) error {
 			return fmt.Errorf("taking away routes that were left: %w", err)
 		}
 	}
+	if !takeover {
+		d.recallBelief()
+	}
 	if len(d.config.Services) > 0 {
 		live, err := d.Host.Table(ctx)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/haldir-lb/haldir/arp"
 	"github.com/haldir-lb/haldir/healthcheck"
+	"github.com/haldir-lb/haldir/internal/checker"
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/journal"
@@ -109,6 +110,7 @@ type Director struct {
 
 	generation  uint64
 	requests    map[uint64]chan speaker.State
+	histories   map[uint64]chan checker.History
 	nextID      uint64
 	commands    chan func()
 	linkNews    *linkNews
@@ -143,6 +145,7 @@ func New(o Options) *Director {
 		numbers:      make(map[string]int),
 		toldStates:   make(map[notify.Subject]notify.State),
 		requests:     make(map[uint64]chan speaker.State),
+		histories:    make(map[uint64]chan checker.History),
 		commands:     make(chan func()),
 		linkNews:     newLinkNews(),
 
@@ -187,6 +190,7 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 	err = d.begin(ctx)
 	if err == nil {
 		d.parts.Go(func() { d.watchDrains(background) })
+		d.parts.Go(func() { d.keepBelief(background) })
 		d.Ready()
 		err = d.loop(ctx, orphaned, reload, ended)
 	}

@@ -187,6 +187,15 @@ func (d *Director) fromChecker(m process.Message) error {
 		for _, v := range all.Verdicts {
 			d.verdict(v)
 		}
+	case checker.KindHistory:
+		var h checker.History
+		if err := m.Decode(&h); err != nil {
+			return err
+		}
+		if waiter, ok := d.histories[h.ID]; ok {
+			delete(d.histories, h.ID)
+			waiter <- h
+		}
 	default:
 		return errUnknownKind
 	}

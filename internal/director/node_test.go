@@ -141,6 +141,7 @@ type node struct {
 	killSpeaker  func()
 	speakerEnded chan struct{}
 	targets      chan checker.Targets // what the checker was told
+	history      map[string][]healthcheck.Record
 	cleanups     []func()
 
 	ran   []string      // programs with their arguments; guarded by mu
@@ -186,6 +187,11 @@ func (n *node) check() {
 		switch m.Kind {
 		case process.KindHello:
 			_ = n.atChecker.Send(checker.KindVerdicts, "", checker.Verdicts{})
+		case checker.KindHistoryRequest:
+			var request checker.HistoryRequest
+			if m.Decode(&request) == nil && n.history != nil {
+				_ = n.atChecker.Send(checker.KindHistory, "", checker.History{ID: request.ID, Records: n.history})
+			}
 		case checker.KindTargets:
 			var t checker.Targets
 			if m.Decode(&t) == nil {

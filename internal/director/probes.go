@@ -112,3 +112,25 @@ func believed(t healthcheck.Target, health map[string]healthcheck.Verdict) (heal
 	}
 	return v, ok
 }
+
+// ofReal returns the targets by which a real server is judged in any service.
+// Without a port, every port will do.
+func (p *Probes) ofReal(cfg *config.Config, wanted netip.AddrPort) []healthcheck.Target {
+	var found []healthcheck.Target
+	for _, s := range cfg.Services {
+		for _, listen := range s.Listen {
+			for _, real := range s.Real {
+				key := destKey(real, listen)
+				if key.Address != wanted.Addr() || wanted.Port() != 0 && wanted.Port() != key.Port {
+					continue
+				}
+				for _, t := range p.of(s, real, listen) {
+					if !slices.Contains(found, t) {
+						found = append(found, t)
+					}
+				}
+			}
+		}
+	}
+	return found
+}
