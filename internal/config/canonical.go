@@ -91,6 +91,7 @@ type (
 		Protocol    string          `toml:"protocol"`
 		Scheduler   string          `toml:"scheduler"`
 		Forward     string          `toml:"forward"`
+		Receive     string          `toml:"receive,omitempty"`
 		Flags       []string        `toml:"scheduler_flags,omitempty"`
 		Persistence string          `toml:"persistence"`
 		Mask        string          `toml:"persistence_mask,omitempty"`
@@ -173,6 +174,9 @@ func canonicalServiceOf(s Service) canonicalService {
 		SlowStart:   plain(s.Pool.SlowStart),
 		Panic:       fmt.Sprintf("%d%%", s.Pool.Panic),
 		Drain:       plain(s.Pool.Drain),
+	}
+	if s.Redirect {
+		c.Receive = receiveRedirect
 	}
 	if s.LoadAlways {
 		c.Load = loadAlways

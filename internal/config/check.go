@@ -18,6 +18,7 @@ func (l *loader) check(sources []*source, node string) {
 	l.checkGroups()
 	for _, b := range l.services {
 		l.checkHeld(b)
+		l.checkReceive(b)
 		l.checkReals(b)
 		l.checkPool(b)
 		l.checkContinuity(b)

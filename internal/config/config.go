@@ -139,6 +139,9 @@ type Service struct {
 	Scheduler string
 	// Forward is "dr", "tun" or "nat".
 	Forward string
+	// Redirect, with DR: real servers do not hold the virtual address, but redirect
+	// what is sent to it to a local port.
+	Redirect bool
 	// LoadAlways has it in the kernel of every director, not only where the
 	// addresses are.
 	LoadAlways bool
@@ -201,8 +204,10 @@ type Pool struct {
 // Real is one real server of a service.
 type Real struct {
 	Address netip.Addr
-	Port    uint16 // 0 is the listener's; other values only with NAT
-	Weight  uint32 // 0..65535, 0 takes no new connections
+	Port    uint16 // 0 is the listener's; other values only with NAT and Redirect
+	// Redirects: it maps to Port by itself; directors send to the listener's.
+	Redirects bool
+	Weight    uint32 // 0..65535, 0 takes no new connections
 	// Upper is the number of connections at which it gets no new ones until they
 	// fall below Lower; 0 is no limit, and for Lower three quarters of Upper.
 	Upper, Lower uint32

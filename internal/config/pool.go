@@ -138,12 +138,7 @@ func (l *loader) checkSorry(b *serviceBlock) {
 	}
 	for _, r := range b.real {
 		for _, listen := range b.listen {
-			at := func(r Real) netip.AddrPort {
-				if r.Port == 0 {
-					return netip.AddrPortFrom(r.Address, listen.at.Port())
-				}
-				return netip.AddrPortFrom(r.Address, r.Port)
-			}
+			at := func(r Real) netip.AddrPort { return netip.AddrPortFrom(r.Address, b.portOf(r, listen.at)) }
 			if at(r.Real) == at(sorry.Real) {
 				l.found.add(sorry.place, problem{
 					message: fmt.Sprintf("%s is a real server of this service, at %s", at(r.Real), r.seenFrom(sorry.place)),

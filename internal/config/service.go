@@ -14,6 +14,7 @@ type serviceBlock struct {
 	protocol  field[string]
 	scheduler field[string]
 	forward   field[string]
+	receive   field[string]
 	listen    []listenField
 	real      []realField
 	pool      poolFields
@@ -55,6 +56,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 	}
 	pool := l.decodePool(t, b)
 	b.continuity = l.decodeContinuity(t)
+	b.receive = t.choice("receive", receives())
 	checks, alone := l.decodeChecks(t, nil, false)
 	healthy := t.choice("healthy_when", healthyWhen())
 	l.decodeReals(t, b, alone)
@@ -115,11 +117,7 @@ func (l *loader) checkReals(b *serviceBlock) {
 		}
 		duplicate := false
 		for _, listen := range b.listen {
-			port := r.Port
-			if port == 0 {
-				port = listen.at.Port()
-			}
-			key := netip.AddrPortFrom(r.Address, port)
+			key := netip.AddrPortFrom(r.Address, b.portOf(r.Real, listen.at))
 			if first, ok := seen[key]; ok && first.offset != r.offset {
 				l.found.add(r.place, problem{message: fmt.Sprintf("real server %s is in this service already, at %s", key, first.seenFrom(r.place))})
 				duplicate = true
@@ -151,10 +149,10 @@ func (l *loader) checkReal(b *serviceBlock, r *realField) problem {
 			continue
 		}
 		same = false
-		if forward := b.Service.Forward; forward != "nat" {
+		if forward := b.Service.Forward; !b.mapsPorts() && b.receive.sound() {
 			return problem{
 				message: fmt.Sprintf("port %d differs from the service's port %d, and %s cannot map ports", r.Port, listen.at.Port(), forward),
-				legal:   `the address alone, or forward = "nat"`,
+				legal:   b.portLegal(),
 				// The address without its port is what works with this forwarding mode.
 				suggestion: strconv.Quote(r.Address.String()),
 			}
@@ -163,6 +161,7 @@ func (l *loader) checkReal(b *serviceBlock, r *realField) problem {
 	if same {
 		r.Real.Port = 0
 	}
+	r.Redirects = b.Service.Redirect && r.Real.Port != 0
 	return problem{}
 }
 

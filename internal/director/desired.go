@@ -177,6 +177,9 @@ func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service
 }
 
 func destKey(real config.Real, listen netip.AddrPort) ipvsctl.DestKey {
+	if real.Redirects {
+		return ipvsctl.DestKey{Address: real.Address, Port: listen.Port()}
+	}
 	return ipvsctl.DestKey{Address: real.Address, Port: cmp.Or(real.Port, listen.Port())}
 }
 
