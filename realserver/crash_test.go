@@ -49,7 +49,16 @@ func everyMode(t *testing.T) State {
 	return desired(t,
 		service("dr", "dr", "192.0.2.100:80", "192.0.2.11"),
 		service("tun", "tun", "192.0.2.101:80", "192.0.2.11"),
-		service("nat", "nat", "192.0.2.100:81", "192.0.2.11"))
+		service("nat", "nat", "192.0.2.100:81", "192.0.2.11"),
+		redirected("redirect", "192.0.2.102:80", "192.0.2.11", 8080))
+}
+
+// redirected is a service by DR that its real server redirects to a port.
+func redirected(name, listen, real string, to uint16) config.Service {
+	s := service(name, "dr", listen, real)
+	s.Protocol, s.Redirect = "tcp", true
+	s.Real[0].Port, s.Real[0].Redirects = to, to != 0
+	return s
 }
 
 func natOnly(t *testing.T) State {

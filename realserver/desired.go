@@ -46,6 +46,7 @@ type needs struct {
 	tunnels   map[string]names
 	addresses map[netif.Address]names
 	replies   map[netip.Addr]names
+	redirects map[netif.Redirect]names
 	own       map[HostAddress]bool
 	endpoints map[netip.AddrPort]bool
 }
@@ -61,7 +62,7 @@ type (
 func newNeeds() needs {
 	return needs{
 		map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{},
-		map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+		map[netif.Redirect]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
 	}
 }
 
@@ -71,6 +72,10 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 	n.own[HostAddress{Interface: ifname, Address: server.Address}] = true
 	switch service.Forward {
 	case "dr":
+		if service.Redirect {
+			n.redirect(service, server)
+			break
+		}
 		n.hide(service, ifname)
 		n.hold(service, Loopback)
 		n.serve(service, service.Listen...)
@@ -121,6 +126,15 @@ func (n needs) hold(service config.Service, ifname string) {
 	}
 }
 
+// redirect takes the service in without its VIPs.
+func (n needs) redirect(service config.Service, server config.Real) {
+	for _, listen := range service.Listen {
+		to := cmp.Or(server.Port, listen.Port())
+		put(n.redirects, netif.Redirect{Protocol: service.Protocol, Address: listen.Addr(), Port: listen.Port(), To: to}, service)
+		n.serve(service, netip.AddrPortFrom(server.Address, to))
+	}
+}
+
 // serve notes where connections of the service end.
 func (n needs) serve(service config.Service, at ...netip.AddrPort) {
 	if service.Protocol != "tcp" {
@@ -163,6 +177,10 @@ func (n needs) state(vips []netip.Addr) State {
 	slices.SortFunc(s.Addresses, func(a, b Address) int {
 		return cmp.Or(strings.Compare(a.Interface, b.Interface), a.Prefix.Addr().Compare(b.Prefix.Addr()))
 	})
+	for key, services := range n.redirects {
+		s.Redirects = append(s.Redirects, Redirect{key, services.sorted()})
+	}
+	slices.SortFunc(s.Redirects, func(a, b Redirect) int { return a.Redirect.Compare(b.Redirect) })
 	via := slices.Compact(slices.SortedFunc(slices.Values(vips), netip.Addr.Compare))
 	for from, services := range n.replies {
 		s.Replies = append(s.Replies, Reply{from, via, services.sorted()})

@@ -101,6 +101,15 @@ func TestDesired(t *testing.T) {
 			},
 		},
 		{
+			"redirect needs neither address nor silence",
+			[]config.Service{redirected("web", "192.0.2.100:80", "192.0.2.11", 8080), redirected("tls", "192.0.2.100:443", "192.0.2.11", 0)},
+			host("eth0", "192.0.2.11"),
+			State{Redirects: []Redirect{
+				{netif.Redirect{Protocol: "tcp", Address: netip.MustParseAddr("192.0.2.100"), Port: 80, To: 8080}, []string{"web"}},
+				{netif.Redirect{Protocol: "tcp", Address: netip.MustParseAddr("192.0.2.100"), Port: 443, To: 443}, []string{"tls"}},
+			}},
+		},
+		{
 			"every mode at once, by two interfaces",
 			[]config.Service{
 				service("dr", "dr", "192.0.2.100:80", "192.0.2.11"),

@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -21,15 +22,20 @@ func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []string{"dr", "tun", "nat"} {
+	for _, mode := range []string{"dr", "tun", "nat", "Redirect"} {
 		t.Run(mode, func(t *testing.T) {
-			_, section, _ := strings.Cut(string(page), "\n### "+strings.ToUpper(mode)+"\n")
+			title := strings.ToUpper(mode)
+			wanted := service("web", mode, "192.0.2.100:80", "192.0.2.11")
+			if mode == "Redirect" {
+				title, wanted = mode, redirected("web", "192.0.2.100:80", "192.0.2.11", 8080)
+			}
+			_, section, _ := strings.Cut(string(page), "\n### "+title+"\n")
 			_, section, _ = strings.Cut(section, "```sh\n")
 			commands, _, found := strings.Cut(section, "```")
 			if !found {
-				t.Fatalf("no commands under ### %s", strings.ToUpper(mode))
+				t.Fatalf("no commands under ### %s", title)
 			}
-			state := desired(t, service("web", mode, "192.0.2.100:80", "192.0.2.11"))
+			state := desired(t, wanted)
 			var want []string
 			for _, s := range state.Sysctls {
 				want = append(want, "sysctl -w "+strings.ReplaceAll(s.Path, "/", ".")+"="+s.Value)
@@ -40,7 +46,11 @@ func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
 			for _, tunnel := range state.Tunnels {
 				want = append(want, "ip link set "+tunnel.Name+" up")
 			}
-			got := regexp.MustCompile(`(?m)^(sysctl|ip address|ip link) .*$`).FindAllString(commands, -1)
+			for _, r := range state.Redirects {
+				want = append(want, fmt.Sprintf("nft add rule inet haldir_realserver prerouting ip daddr %s %s dport %d fib daddr type != local redirect to :%d",
+					r.Address, r.Protocol, r.Port, r.To))
+			}
+			got := regexp.MustCompile(`(?m)^(sysctl|ip address|ip link|nft add rule) .*$`).FindAllString(commands, -1)
 			slices.Sort(want)
 			slices.Sort(got)
 			if d := cmp.Diff(want, got); d != "" {

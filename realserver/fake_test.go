@@ -28,6 +28,8 @@ type fake struct {
 	links     map[string]netif.Tunnel
 	routes    []netif.Route
 	open      []netif.Connection
+	redirects []netif.Redirect
+	strange   int
 	noIPIP    bool
 	readOnly  bool  // sysctls
 	addError  error // of every address
@@ -306,6 +308,18 @@ func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
 	return f.routes, nil
 }
 
+func (f *fake) ReadRedirects(context.Context) (netif.Redirects, error) {
+	f.step()
+	return netif.Redirects{Present: len(f.redirects)+f.strange > 0, Rules: slices.Clone(f.redirects), Strange: f.strange}, nil
+}
+
+func (f *fake) SetRedirects(_ context.Context, want []netif.Redirect) error {
+	f.step()
+	f.redirects, f.strange = slices.Clone(want), 0
+	f.change("redirects %v", want)
+	return nil
+}
+
 func (f *fake) Connections(context.Context) ([]netif.Connection, error) {
 	f.step()
 	return f.open, nil
@@ -322,6 +336,9 @@ func (f *fake) String() string {
 	}
 	for _, l := range f.links {
 		lines = append(lines, fmt.Sprintf("%+v", l))
+	}
+	for _, r := range f.redirects {
+		lines = append(lines, "redirect "+r.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

@@ -28,6 +28,10 @@ type Kernel interface {
 	EnsureIPIP(ctx context.Context, name string) error
 	RestoreIPIP(ctx context.Context, before netif.Tunnel) error
 
+	// ReadRedirects and SetRedirects work on the whole of netif's own table.
+	ReadRedirects(ctx context.Context) (netif.Redirects, error)
+	SetRedirects(ctx context.Context, want []netif.Redirect) error
+
 	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
 	// Connections lists the TCP connections that have not ended.
 	Connections(ctx context.Context) ([]netif.Connection, error)
@@ -80,4 +84,12 @@ func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
 
 func (hostKernel) Connections(ctx context.Context) ([]netif.Connection, error) {
 	return netif.Connections(ctx)
+}
+
+func (hostKernel) ReadRedirects(ctx context.Context) (netif.Redirects, error) {
+	return netif.ReadRedirects(ctx)
+}
+
+func (hostKernel) SetRedirects(ctx context.Context, want []netif.Redirect) error {
+	return netif.SetRedirects(ctx, want)
 }

@@ -57,7 +57,7 @@ func (r *Runner) apply(ctx context.Context, state State) error {
 	if err := os.MkdirAll(r.StateDir, 0o755); err != nil {
 		return fmt.Errorf("making the directory for undo records: %w", err)
 	}
-	fresh, err := r.untouched(present)
+	fresh, err := r.untouched(ctx, present)
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,11 @@ func (r *Runner) change(ctx context.Context, state State) error {
 		return err
 	}
 	if err := r.setSysctls(state); err != nil {
+		return err
+	}
+	// A redirect takes in nothing while the VIP is on this host, so where one
+	// follows the other nothing is missed.
+	if err := r.setRedirects(ctx, state); err != nil {
 		return err
 	}
 	if len(state.Addresses) > 0 {
@@ -121,6 +126,26 @@ func (r *Runner) setSysctls(state State) error {
 	return err
 }
 
+// setRedirects makes our packet rules those of state.
+func (r *Runner) setRedirects(ctx context.Context, state State) error {
+	now, err := r.Kernel.ReadRedirects(ctx)
+	if err != nil {
+		return err
+	}
+	var want []netif.Redirect
+	for _, w := range state.Redirects {
+		want = append(want, w.Redirect)
+	}
+	if now.Are(want) {
+		return nil
+	}
+	if err := r.Kernel.SetRedirects(ctx, want); err != nil {
+		return err
+	}
+	r.Log.Info("redirects set", "from", len(now.Rules), "to", len(want))
+	return nil
+}
+
 // setAddresses makes our addresses those of state.
 func (r *Runner) setAddresses(ctx context.Context, state State) error {
 	var desired []netif.Address
@@ -138,9 +163,12 @@ func (r *Runner) setAddresses(ctx context.Context, state State) error {
 }
 
 // untouched reports whether nothing of ours is on this host.
-func (r *Runner) untouched(present []netif.PresentAddress) (bool, error) {
+func (r *Runner) untouched(ctx context.Context, present []netif.PresentAddress) (bool, error) {
 	if slices.ContainsFunc(present, func(p netif.PresentAddress) bool { return p.Ours }) {
 		return false, nil
+	}
+	if now, err := r.Kernel.ReadRedirects(ctx); now.Present || err != nil {
+		return false, err
 	}
 	for _, name := range []string{sysctlRecord, tunnelRecord} {
 		there, err := exists(r.file(name))
@@ -174,7 +202,7 @@ func (r *Runner) readBack(ctx context.Context, state State) error {
 	return errors.Join(errs...)
 }
 
-// Remove undoes every Apply, in reverse order: addresses, tunnels, sysctls back
+// Remove undoes every Apply, in reverse order: addresses, redirects, tunnels, sysctls back
 // to the values found before. It needs no State. It leaves alone what it did
 // not make and what somebody else has changed since, and says so in the log.
 // On a host that is no real server it does nothing.
@@ -189,6 +217,9 @@ func (r *Runner) Remove(ctx context.Context) error {
 // that hide it stay.
 func (r *Runner) remove(ctx context.Context) error {
 	if err := r.setAddresses(ctx, State{}); err != nil {
+		return err
+	}
+	if err := r.setRedirects(ctx, State{}); err != nil {
 		return err
 	}
 	if err := r.restoreTunnels(ctx); err != nil {

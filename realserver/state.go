@@ -26,6 +26,8 @@ type State struct {
 	Tunnels []TunnelState `json:"tunnels"`
 	// Addresses are the VIPs: on Loopback for DR, on Tunnel for TUN.
 	Addresses []Address `json:"addresses"`
+	// Redirects stand for the VIPs of services that are received by redirect.
+	Redirects []Redirect `json:"redirects"`
 	// Directs says that this host is one of the directors as well, which may hold
 	// the VIPs on their interfaces.
 	Directs bool `json:"directs"`
@@ -54,6 +56,12 @@ type Address struct {
 	Services []string `json:"services"`
 }
 
+// Redirect is a rule by which a VIP's packets go to a local port.
+type Redirect struct {
+	netif.Redirect
+	Services []string `json:"services"`
+}
+
 // Reply says where the replies of NAT services have to go.
 type Reply struct {
 	// From is the real server's address.
@@ -75,6 +83,9 @@ func (s State) Services() []string {
 		note(item.Services)
 	}
 	for _, item := range s.Addresses {
+		note(item.Services)
+	}
+	for _, item := range s.Redirects {
 		note(item.Services)
 	}
 	for _, item := range s.Replies {

@@ -55,11 +55,11 @@ func (r *Runner) drift(ctx context.Context, state State, full bool) ([]Finding, 
 	if full {
 		return r.hostFindings(ctx, state)
 	}
-	return r.silentFindings(state)
+	return r.silentFindings(ctx, state)
 }
 
-// silentFindings are about what changes without an event.
-func (r *Runner) silentFindings(state State) ([]Finding, error) {
+// silentFindings are about what changes without an event that is listened to.
+func (r *Runner) silentFindings(ctx context.Context, state State) ([]Finding, error) {
 	var all []Finding
 	for _, s := range state.Sysctls {
 		f, err := r.sysctlFinding(s)
@@ -68,12 +68,48 @@ func (r *Runner) silentFindings(state State) ([]Finding, error) {
 		}
 		all = append(all, f)
 	}
+	if len(state.Redirects) == 0 {
+		return all, nil
+	}
+	redirects, err := r.redirectFindings(ctx, state)
+	return append(all, redirects...), err
+}
+
+// redirectFindings are about the packet rules, and about the table they are in
+// where something else is there, or nothing should be.
+func (r *Runner) redirectFindings(ctx context.Context, state State) ([]Finding, error) {
+	now, err := r.Kernel.ReadRedirects(ctx)
+	if errors.Is(err, fs.ErrPermission) && len(state.Redirects) == 0 {
+		return nil, nil // nothing is wanted, and reading it takes privilege
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	wanted := map[netif.Redirect]bool{}
+	for _, want := range state.Redirects {
+		wanted[want.Redirect] = true
+		f := Finding{Item: "redirect " + want.String(), Want: "in force", Got: "in force", OK: true, Services: want.Services}
+		if !slices.Contains(now.Rules, want.Redirect) {
+			f.Got, f.OK, f.Remedy = absent, false, reapply
+		}
+		all = append(all, f)
+	}
+	for _, rule := range now.Rules {
+		if !wanted[rule] {
+			all = append(all, Finding{Item: "redirect " + rule.String(), Want: absent, Got: "in force", Remedy: reapply})
+		}
+	}
+	if now.Strange > 0 || now.Present && len(state.Redirects) == 0 && len(now.Rules) == 0 {
+		all = append(all, Finding{Item: "nftables table inet " + netif.RedirectTable, Want: "redirects alone",
+			Got: fmt.Sprintf("%d other things in it", now.Strange), Remedy: reapply})
+	}
 	return all, nil
 }
 
 // hostFindings are about all that Apply sets.
 func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, error) {
-	all, err := r.silentFindings(state)
+	all, err := r.silentFindings(ctx, state)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +121,13 @@ func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, erro
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(all, links, addressFindings(state, present)), nil
+	var leftover []Finding
+	if len(state.Redirects) == 0 {
+		if leftover, err = r.redirectFindings(ctx, state); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Concat(all, links, leftover, addressFindings(state, present)), nil
 }
 
 func (r *Runner) sysctlFinding(s Sysctl) (Finding, error) {

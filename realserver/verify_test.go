@@ -41,6 +41,7 @@ func TestVerifyReadsEveryItemBack(t *testing.T) {
 		{Item: conf + "eth0/arp_announce", Want: "2", Got: "2", OK: true, Services: hiding},
 		{Item: conf + "eth0/arp_ignore", Want: "1 or 2", Got: "1", OK: true, Services: hiding},
 		{Item: conf + "tunl0/rp_filter", Want: "2", Got: "2", OK: true, Services: []string{"tun"}},
+		{Item: "redirect tcp 192.0.2.102:80 to port 8080", Want: "in force", Got: "in force", OK: true, Services: []string{"redirect"}},
 		{Item: "interface lo", Want: "up", Got: "up", OK: true, Services: []string{"dr"}},
 		{Item: "interface tunl0", Want: "up", Got: "up", OK: true, Services: []string{"tun"}},
 		{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byUs, OK: true, Services: []string{"dr"}},
@@ -92,6 +93,13 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 		{"a VIP of a director that this host is not", func(b bench) { b.addresses = append(b.addresses, present("eth0", "192.0.2.100/24", netif.Protocol)) },
 			Finding{Item: "address 192.0.2.100/24 on eth0", Want: "absent", Got: byUs,
 				Remedy: "a director has left it behind, and the host answers for it: haldir cleanup"}},
+		{"a redirect that is gone", func(b bench) { b.redirects = nil },
+			Finding{Item: "redirect tcp 192.0.2.102:80 to port 8080", Want: "in force", Got: "absent", Remedy: repair, Services: []string{"redirect"}}},
+		{"a redirect that is not wanted", func(b bench) {
+			b.redirects = append(b.redirects, netif.Redirect{Protocol: "udp", Address: netip.MustParseAddr("192.0.2.102"), Port: 1, To: 2})
+		}, Finding{Item: "redirect udp 192.0.2.102:1 to port 2", Want: "absent", Got: "in force", Remedy: repair}},
+		{"something else beside the redirects", func(b bench) { b.strange = 2 },
+			Finding{Item: "nftables table inet haldir_realserver", Want: "redirects alone", Got: "2 other things in it", Remedy: repair}},
 		{"no default route", func(b bench) { b.routes = nil },
 			Finding{Item: replies, Want: via, Got: "none", Remedy: redirect, Services: []string{"nat"}}},
 		{"a default route past the director", func(b bench) {

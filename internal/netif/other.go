@@ -49,3 +49,9 @@ func (noRouting) setRoute(VirtualRoute, bool) error { return errOtherSystem }
 func (noRouting) removeRoute(VirtualRoute) error    { return errOtherSystem }
 func (noRouting) addRule(VirtualRule) error         { return errOtherSystem }
 func (noRouting) removeRule(VirtualRule) error      { return errOtherSystem }
+
+// ReadRedirects reads the redirects; on Linux alone.
+func ReadRedirects(context.Context) (Redirects, error) { return Redirects{}, errOtherSystem }
+
+// SetRedirects sets the redirects; on Linux alone.
+func SetRedirects(context.Context, []Redirect) error { return errOtherSystem }
