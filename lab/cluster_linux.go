@@ -53,6 +53,7 @@ type Cluster struct {
 	nodes   map[string]*Node
 	order   []*Node
 	clients []*ClientRun
+	loads   []*Downloads
 
 	responders *agent // of all nodes; nil until one is wanted
 	responses  <-chan traffic.Message
@@ -180,6 +181,9 @@ func (c *Cluster) Close() error {
 	var errs []error
 	for _, client := range c.clients {
 		errs = append(errs, client.agent.kill())
+	}
+	for _, d := range c.loads {
+		errs = append(errs, d.agent.kill())
 	}
 	if c.responders != nil {
 		errs = append(errs, c.responders.kill())

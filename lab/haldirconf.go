@@ -65,6 +65,9 @@ func (s Spec) writeService(b *strings.Builder, service Service) {
 	}
 	fmt.Fprintf(b, "\n[[service]]\nname      = %q\nlisten    = [\"%s:%d\"]\n", service.Name, s.VIP(), service.Port)
 	fmt.Fprintf(b, "protocol  = %q\nscheduler = %q\nforward   = %q\n", service.Protocol, scheduler, s.Lab.Forward)
+	if service.Extra != "" {
+		b.WriteString(strings.TrimSuffix(service.Extra, "\n") + "\n")
+	}
 	fmt.Fprintf(b, "\n[service.check]\ntype    = \"tcp\"\nevery   = %q\ntimeout = %q\nrise    = %d\nfall    = %d\n",
 		s.Lab.CheckEvery, s.Lab.CheckEvery, s.Lab.CheckRise, s.Lab.CheckFall)
 	for _, p := range s.layout() {

@@ -12,7 +12,8 @@ import (
 // services.
 func (n *Node) StartResponder(ctx context.Context) error {
 	return n.cluster.respond(ctx, traffic.Command{Serve: &traffic.ServerConfig{
-		Name: n.Name, Namespace: filepath.Join(netnsRoot, n.Namespace()), Ports: n.cluster.Spec.realPorts(),
+		Name: n.Name, Namespace: filepath.Join(netnsRoot, n.Namespace()), Ports: n.cluster.Spec.realPorts(false),
+		Streams: n.cluster.Spec.realPorts(true),
 	}})
 }
 

@@ -60,6 +60,10 @@ type Service struct {
 	Port      uint16 `toml:"port"`      // on the virtual address
 	RealPort  uint16 `toml:"real_port"` // 0 is Port; another only with ForwardNAT
 	Scheduler string `toml:"scheduler"` // empty is rr
+	// Stream has the real servers answer a connection without end.
+	Stream bool `toml:"stream"`
+	// Extra are lines that are added to the generated [[service]].
+	Extra string `toml:"extra"`
 }
 
 // Duration is a time.Duration that is written as text, such as "100ms".

@@ -71,7 +71,7 @@ func legalKeys(table string) string {
 	case "client":
 		return "udp, tcp, timeout"
 	case "service":
-		return "name, protocol, port, real_port, scheduler"
+		return "name, protocol, port, real_port, scheduler, stream, extra"
 	case "step":
 		return "do, node, process, for"
 	}
@@ -146,6 +146,9 @@ func (s Spec) validateServices() []error {
 		}
 		if service.Port == 0 {
 			bad("port", 0, "1 to 65535")
+		}
+		if service.Stream && service.Protocol != "tcp" {
+			bad("stream", true, "false, but for tcp")
 		}
 		if service.RealPort != 0 && service.RealPort != service.Port && s.Lab.Forward != ForwardNAT {
 			bad("real_port", service.RealPort, "the port of the service; only nat maps ports")

@@ -53,7 +53,7 @@ scheduler = "wlc"
 	if s.Client != (Requests{500, 0, Duration(2 * time.Second)}) {
 		t.Errorf("client = %+v", s.Client)
 	}
-	if len(s.Services) != 1 || s.Services[0] != (Service{"web", "tcp", 80, 8080, "wlc"}) {
+	if len(s.Services) != 1 || s.Services[0] != (Service{Name: "web", Protocol: "tcp", Port: 80, RealPort: 8080, Scheduler: "wlc"}) {
 		t.Errorf("services = %+v", s.Services)
 	}
 }

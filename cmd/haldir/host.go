@@ -124,6 +124,10 @@ func (h *host) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl
 	return handle.ReadServices(ctx, keys)
 }
 
+func (h *host) Connections(ctx context.Context, fn func(ipvsctl.Connection) bool) error {
+	return ipvsnl.Connections(ctx, fn)
+}
+
 func (h *host) SetSysctls(desired []netif.Sysctl) error {
 	if err := os.MkdirAll(filepath.Dir(h.sysctls), 0o755); err != nil {
 		return fmt.Errorf("making the run directory: %w", err)

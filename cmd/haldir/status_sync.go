@@ -23,4 +23,11 @@ func renderSync(b *strings.Builder, s *control.SyncStatus, p paint) {
 	}
 	fmt.Fprintf(b, "\n%s on %s, id %d: %s, %s\n", p.head("connection sync"), s.Interface, s.ID,
 		state(s.Sends, "sends", "does not send"), state(s.Listens, "listens", "does not listen"))
+	if c := s.Connections; c != nil {
+		more := ""
+		if c.More {
+			more = " and more, of which the count stopped"
+		}
+		fmt.Fprintf(b, "  %d connections seen here, %d learned from others%s\n", c.Own, c.Learned, more)
+	}
 }

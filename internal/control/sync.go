@@ -6,7 +6,18 @@ type SyncStatus struct {
 	ID        uint8  `json:"id"`
 	// Sends and Listens say whether the kernel's daemons run as configured; absent
 	// if they could not be read.
-	Sends   *bool  `json:"sends,omitempty"`
-	Listens *bool  `json:"listens,omitempty"`
-	Error   string `json:"error,omitempty"`
+	Sends   *bool `json:"sends,omitempty"`
+	Listens *bool `json:"listens,omitempty"`
+	// Connections counts those of the kernel's table; absent if they could not be
+	// read.
+	Connections *SyncConnections `json:"connections,omitempty"`
+	Error       string           `json:"error,omitempty"`
+}
+
+// SyncConnections counts connections by who saw their packets.
+type SyncConnections struct {
+	Own     int `json:"own"`     // seen by this director
+	Learned int `json:"learned"` // told by another one
+	// More is set where the count ended early, since the table is large.
+	More bool `json:"more,omitempty"`
 }

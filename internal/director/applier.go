@@ -161,7 +161,7 @@ func (a *applier) run(ctx context.Context) error {
 	}
 }
 
-// apply follows the order of a takeover: addresses, routes, IPVS entries,
+// apply follows the order of a takeover: IPVS entries, addresses, routes,
 // announcements. What is lost is no longer announced before its address goes.
 func (a *applier) apply(ctx context.Context, w work) Applied {
 	out := Applied{Generation: w.generation}
@@ -170,7 +170,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	a.host.Announce(kept, false)
 
 	a.host.SetAttributes(w.desired.Attributes)
-	out.Addresses, out.AddressErr = a.host.SetAddresses(ctx, w.desired.Addresses)
+	a.setAddressesAndTable(ctx, w, &out)
 	for _, back := range a.fights.applied(time.Now(), w.desired.Addresses, out.Addresses) {
 		a.log.Warn("put back an address that another program had removed", "address", back.String())
 	}
@@ -179,7 +179,6 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 		out.Routing, out.RoutingErr = a.host.SetRouting(ctx, w.desired.Routing)
 		a.routed = !w.desired.Routing.Empty() || out.RoutingErr != nil || len(out.Routing.Failed) > 0
 	}
-	out.Table, out.TableErr = a.setTable(ctx, w)
 	a.announce(w.desired, out)
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
 	out.At = time.Now()

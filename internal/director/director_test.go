@@ -44,9 +44,9 @@ func settle(d time.Duration) {
 }
 
 var takeover = []string{
-	"add 192.0.2.100/24",
 	"ipvs adding service tcp 192.0.2.100:80",
 	"ipvs adding destination 192.0.2.11:80 to service tcp 192.0.2.100:80",
+	"add 192.0.2.100/24",
 	"announce 192.0.2.100",
 }
 

@@ -26,6 +26,8 @@ type fakeHost struct {
 	sync    *ipvstest.FakeSync
 	segment *segment // nil: nobody else
 
+	connections []ipvsctl.Connection
+
 	mu         sync.Mutex
 	calls      []string // what was done, in order
 	addresses  []netif.PresentAddress
@@ -75,6 +77,7 @@ func (h *fakeHost) SetAddresses(_ context.Context, desired []netif.Address) (net
 			result.Added = append(result.Added, a)
 		}
 	}
+	result.Present = slices.Clone(h.addresses)
 	return result, nil
 }
 
@@ -137,6 +140,15 @@ func (h *fakeHost) SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error
 
 func (h *fakeHost) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error) {
 	return h.table.ReadServices(ctx, keys)
+}
+
+func (h *fakeHost) Connections(_ context.Context, fn func(ipvsctl.Connection) bool) error {
+	for _, c := range h.connections {
+		if !fn(c) {
+			break
+		}
+	}
+	return nil
 }
 
 func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {

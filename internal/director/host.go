@@ -32,6 +32,9 @@ type Host interface {
 	SyncDaemons(ctx context.Context) ([]ipvsctl.SyncDaemon, error)
 	// Services reads those of the given services that exist.
 	Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error)
+	// Connections calls fn with the entries of the connection table, until it
+	// returns false or ctx ends.
+	Connections(ctx context.Context, fn func(ipvsctl.Connection) bool) error
 	// SetSysctls makes desired the whole set of kernel parameters that are
 	// ours; earlier values are written down before the first change.
 	SetSysctls(desired []netif.Sysctl) error

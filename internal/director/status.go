@@ -64,6 +64,7 @@ type view struct {
 	tableErr     error
 	syncs        []ipvsctl.SyncDaemon
 	syncErr      error
+	counts       *control.SyncConnections
 }
 
 // Status implements control.Backend: roles and peers are asked of the speaker,
@@ -98,6 +99,9 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	}
 	if v.config.Sync != nil {
 		v.syncs, v.syncErr = d.Host.SyncDaemons(kernel)
+		if v.syncErr == nil {
+			v.counts, v.syncErr = countLearned(kernel, d.Host)
+		}
 	}
 	v.announced, v.announcedErr = d.Host.Announced(kernel)
 	v.applied = d.applier.outcome()

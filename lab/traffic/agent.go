@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Main runs an agent: args are "responders" or "client" and its configuration in
-// JSON. It returns the exit status.
+// Main runs an agent: args are "responders", "client" or "downloads", and its
+// configuration in JSON. It returns the exit status.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err := run(args, in, out); err != nil {
 		_, _ = fmt.Fprintln(errOut, err)
@@ -34,6 +34,12 @@ func run(args []string, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("reading the client's configuration: %w", err)
 		}
 		return runClient(ctx, cfg, commands(in), w)
+	case "downloads":
+		var cfg DownloadConfig
+		if err := json.Unmarshal([]byte(args[1]), &cfg); err != nil {
+			return fmt.Errorf("reading the configuration of the downloads: %w", err)
+		}
+		return runDownloads(ctx, cfg, commands(in), w)
 	}
 	return fmt.Errorf("unknown agent %q", args[0])
 }

@@ -39,6 +39,8 @@ type ServerConfig struct {
 	// Namespace is the path of the network namespace of its host.
 	Namespace string   `json:"namespace"`
 	Ports     []uint16 `json:"ports"`
+	// Streams are TCP ports on which a connection is answered without end.
+	Streams []uint16 `json:"streams,omitempty"`
 }
 
 // Message is one line of an agent's standard output. One of the fields is set.
@@ -47,8 +49,10 @@ type Message struct {
 	Tick    *Tick    `json:"tick,omitempty"`
 	Marked  string   `json:"marked,omitempty"`  // the phase that has begun
 	Reports []Report `json:"reports,omitempty"` // the client's last line
-	Started string   `json:"started,omitempty"` // the server that answers from now on
-	Stopped string   `json:"stopped,omitempty"` // the server whose ports are closed
+	// Downloads is the state of each connection that lasts.
+	Downloads []Download `json:"downloads,omitempty"`
+	Started   string     `json:"started,omitempty"` // the server that answers from now on
+	Stopped   string     `json:"stopped,omitempty"` // the server whose ports are closed
 	// Problem says why a command was not obeyed.
 	Problem string `json:"problem,omitempty"`
 }

@@ -60,30 +60,39 @@ type server struct {
 func serve(cfg ServerConfig) (*server, error) {
 	s := &server{}
 	for _, port := range cfg.Ports {
-		for _, socket := range []struct {
-			kind   int
-			answer func(fd int, name string) error
-		}{{unix.SOCK_DGRAM, echo}, {unix.SOCK_STREAM, greet}} {
-			opened := make(chan error)
-			s.threads.Go(func() {
-				fd, err := listen(cfg.Namespace, socket.kind, port)
-				if err == nil {
-					s.sockets = append(s.sockets, fd)
-				}
-				opened <- err
-				if err == nil {
-					// Whatever ends it, the client will find the port closed.
-					_ = socket.answer(fd, cfg.Name)
-					_ = unix.Close(fd)
-				}
-			})
-			if err := <-opened; err != nil {
-				s.close()
-				return nil, fmt.Errorf("opening port %d: %w", port, err)
-			}
+		if err := errors.Join(s.open(cfg, unix.SOCK_DGRAM, port, echo), s.open(cfg, unix.SOCK_STREAM, port, greet)); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	for _, port := range cfg.Streams {
+		if err := s.open(cfg, unix.SOCK_STREAM, port, (&streams{}).trickle); err != nil {
+			s.close()
+			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// open opens one port and answers there.
+func (s *server) open(cfg ServerConfig, kind int, port uint16, answer func(fd int, name string) error) error {
+	opened := make(chan error)
+	s.threads.Go(func() {
+		fd, err := listen(cfg.Namespace, kind, port)
+		if err == nil {
+			s.sockets = append(s.sockets, fd)
+		}
+		opened <- err
+		if err == nil {
+			// Whatever ends it, the client will find the port closed.
+			_ = answer(fd, cfg.Name)
+			_ = unix.Close(fd)
+		}
+	})
+	if err := <-opened; err != nil {
+		return fmt.Errorf("opening port %d: %w", port, err)
+	}
+	return nil
 }
 
 // close closes the server's ports and waits until that is done.

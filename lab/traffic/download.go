@@ -1,0 +1,31 @@
+package traffic
+
+import (
+	"net/netip"
+	"time"
+)
+
+// DownloadConfig are connections that last: each is opened once, and then read
+// from until the client stops.
+type DownloadConfig struct {
+	Target  netip.AddrPort `json:"target"`
+	Count   int            `json:"count"`
+	Sources []netip.Addr   `json:"sources"` // taken in turn
+}
+
+// Download is the state of one of them.
+type Download struct {
+	Source netip.AddrPort `json:"source"`
+	Server string         `json:"server,omitempty"` // who serves it; empty before its first line
+	Bytes  int64          `json:"bytes"`
+	// Silence is the longest time between two reads, or to now.
+	Silence time.Duration `json:"silence_ns"`
+	// Broken says how the connection ended, which none does by itself.
+	Broken string `json:"broken,omitempty"`
+}
+
+// What a stream port sends: so many bytes at a time, so often, without end.
+const (
+	streamChunk = 512
+	streamEvery = 100 * time.Millisecond
+)
