@@ -44,6 +44,9 @@ func TestDownloadsOutliveDirectorsWithSync(t *testing.T) {
 		t.Run(forward, func(t *testing.T) {
 			outlive(t, continuous(forward, service, connectionSync), func(p *pair, n *Node) {
 				p.learned(n, downloads)
+				if service != "" {
+					p.assigned(n, downloads)
+				}
 			})
 		})
 	}
@@ -124,6 +127,31 @@ func (p *pair) learned(n *Node, count int) {
 	if s := status.Sync; s == nil || s.Connections == nil || s.Connections.Own+s.Connections.Learned < count || s.Listens == nil || !*s.Listens {
 		p.t.Errorf("connection sync of %s is %+v, want that it listens and has %d connections", n.Name, s, count)
 	}
+}
+
+// assigned waits until a director's kernel counts so many connections to the real
+// servers of the downloads: those that it learned of before it had the real
+// servers are assigned when they are told again.
+func (p *pair) assigned(n *Node, count int) {
+	p.t.Helper()
+	p.must(Await(bound(p.t, patience), "connections on "+n.Name+" to be assigned", func(ctx context.Context) error {
+		status, err := n.Status(ctx)
+		if err != nil {
+			return err
+		}
+		active := 0
+		for _, s := range status.Services {
+			for _, r := range s.Real {
+				if s.Name == "download" {
+					active += int(r.Active)
+				}
+			}
+		}
+		if active < count {
+			return fmt.Errorf("its real servers have %d", active)
+		}
+		return nil
+	}))
 }
 
 // judged waits until a director that may have no entries yet has judged all real

@@ -30,10 +30,10 @@ func TestReadConnections(t *testing.T) {
 	}
 	at := netip.MustParseAddrPort
 	want := []ipvsctl.Connection{
-		{ipvsctl.TCP, at("198.51.100.2:40000"), at("192.0.2.100:80"), at("192.0.2.11:80"), "ESTABLISHED", 899 * time.Second, false},
-		{ipvsctl.UDP, at("198.51.100.3:53"), at("192.0.2.100:53"), at("192.0.2.12:8080"), "UDP", 300 * time.Second, true},
-		{0, at("198.51.100.2:0"), at("0.0.0.7:0"), at("192.0.2.11:0"), "NONE", 59 * time.Second, false},
-		{ipvsctl.TCP, at("[2001:db8::2]:40000"), at("[2001:db8::64]:443"), at("192.0.2.16:443"), "FIN_WAIT", 119 * time.Second, true},
+		{Protocol: ipvsctl.TCP, Client: at("198.51.100.2:40000"), Virtual: at("192.0.2.100:80"), Dest: at("192.0.2.11:80"), State: "ESTABLISHED", Expires: 899 * time.Second, Learned: false},
+		{Protocol: ipvsctl.UDP, Client: at("198.51.100.3:53"), Virtual: at("192.0.2.100:53"), Dest: at("192.0.2.12:8080"), State: "UDP", Expires: 300 * time.Second, Learned: true},
+		{Protocol: 0, Client: at("198.51.100.2:0"), Virtual: at("0.0.0.7:0"), Dest: at("192.0.2.11:0"), State: "NONE", Expires: 59 * time.Second, Learned: false},
+		{Protocol: ipvsctl.TCP, Client: at("[2001:db8::2]:40000"), Virtual: at("[2001:db8::64]:443"), Dest: at("192.0.2.16:443"), State: "FIN_WAIT", Expires: 119 * time.Second, Learned: true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("connections:\n got %v\nwant %v", got, want)
