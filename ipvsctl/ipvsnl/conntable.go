@@ -29,7 +29,7 @@ const connTable = "/proc/thread-self/net/ip_vs_conn_sync"
 func Connections(ctx context.Context, fn func(ipvsctl.Connection) bool) error {
 	f, err := os.Open(connTable)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the connection table: %w: %s", ipvsctl.ErrUnavailable, remedy)
+		return fmt.Errorf("reading the connection table: %w", ipvsctl.ErrUnavailable)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the connection table: %w", err)

@@ -12,6 +12,10 @@ func respond(<-chan Command, *lines) error { return errUnsupported() }
 
 func runClient(context.Context, ClientConfig, <-chan Command, *lines) error { return errUnsupported() }
 
+func runDownloads(context.Context, DownloadConfig, <-chan Command, *lines) error {
+	return errUnsupported()
+}
+
 func errUnsupported() error {
 	return fmt.Errorf("the lab's agents need Linux: %w", errors.ErrUnsupported)
 }
