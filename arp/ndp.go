@@ -41,12 +41,17 @@ var allNodes = netip.IPv6LinkLocalAllNodes()
 // ND Neighbor Advertisement with the Router Flag (R) set, the Solicited flag (S)
 // clear, the Override flag (O) set, the target address set to the IPv6 address of
 // the Virtual Router, and the target link-layer address set to" ours (RFC 9568,
-// section 6.4.1).
-func advertisement(mac net.HardwareAddr, addr netip.Addr) ([]byte, net.HardwareAddr, error) {
+// section 6.4.1). R is set if this host forwards: what the kernel answers to
+// solicitations says the same, and a neighbour is not told both in turn.
+func advertisement(mac net.HardwareAddr, addr netip.Addr, router bool) ([]byte, net.HardwareAddr, error) {
 	if len(mac) != 6 {
 		return nil, nil, fmt.Errorf("building a neighbour advertisement for %s: %w", addr, ErrNoARP)
 	}
-	m := message6(typeAdvertisement, flagRouter|flagOverride, addr)
+	flags := byte(flagOverride)
+	if router {
+		flags |= flagRouter
+	}
+	m := message6(typeAdvertisement, flags, addr)
 	m = append(m, optionTargetMAC, 1) // in units of 8 octets
 	return encode6(addr, allNodes, addr, append(m, mac...))
 }

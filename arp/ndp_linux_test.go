@@ -58,6 +58,12 @@ func sniff6(t *testing.T, ifname string) *packet.Conn {
 	return conn
 }
 
+// forward makes an interface of this thread's namespace a router's.
+func forward(t *testing.T, ifname string) {
+	t.Helper()
+	must(t, os.WriteFile("/proc/sys/net/ipv6/conf/"+ifname+"/forwarding", []byte("1"), 0o644))
+}
+
 // The sending interface has no IPv6 address but what the kernel gave it, and does
 // not hold the address.
 func TestAdvertisementsOnTheWire(t *testing.T) {
@@ -65,6 +71,7 @@ func TestAdvertisementsOnTheWire(t *testing.T) {
 	h := l.add(t)
 	listener := sniff6(t, "br0")
 	h.ns.Do(t, func() {
+		forward(t, "eth0")
 		a := NewAnnouncer(Open, quiet())
 		ctx, cancel := context.WithCancel(t.Context())
 		a.Set(map[Target]Schedule{{Interface: "eth0", Address: vip6}: {Burst: 2, Spacing: 20 * ms, Again: 200 * ms}})
@@ -72,12 +79,46 @@ func TestAdvertisementsOnTheWire(t *testing.T) {
 		defer timer.Stop()
 		must(t, a.Run(ctx))
 	})
-	body, _, err := advertisement(h.mac, vip6)
+	body, _, err := advertisement(h.mac, vip6, true)
 	must(t, err)
 	frame := append([]byte{0x33, 0x33, 0, 0, 0, 1}, h.mac...)
 	frame = append(append(frame, 0x86, 0xdd), body...)
 	if diff := cmp.Diff([][]byte{frame, frame, frame, frame}, discovery(t, listener, 100*ms)); diff != "" {
 		t.Errorf("frames (-want +got):\n%s", diff)
+	}
+}
+
+// A host that does not forward does not call itself a router; once it does, it is
+// noticed.
+func TestRouterFlagFollowsForwarding(t *testing.T) {
+	l := newLAN(t)
+	h := l.add(t)
+	listener := sniff6(t, "br0")
+	var port Port
+	h.ns.Do(t, func() {
+		var err error
+		port, err = Open("eth0")
+		must(t, err)
+		must(t, port.Announce(AdvertisementForm, vip6))
+		if !port.Current() {
+			t.Error("the port is out of date although nothing has changed")
+		}
+		forward(t, "eth0")
+		if port.Current() {
+			t.Error("the port does not notice that the interface forwards now")
+		}
+		must(t, port.Close())
+		port, err = Open("eth0")
+		must(t, err)
+		must(t, port.Announce(AdvertisementForm, vip6))
+		must(t, port.Close())
+	})
+	var got []byte
+	for _, frame := range discovery(t, listener, 100*ms) {
+		got = append(got, frame[14+headerLen6+4])
+	}
+	if want := []byte{flagOverride, flagOverride | flagRouter}; !bytes.Equal(got, want) {
+		t.Errorf("flags %x, want %x", got, want)
 	}
 }
 
@@ -109,6 +150,7 @@ func TestNeighboursFollowAnAdvertisement(t *testing.T) {
 			HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 0x66},
 		}))
 	})
+	forward(t, "br0")
 	a := startAnnouncer(t)
 	a.Set(map[Target]Schedule{{Interface: "br0", Address: vip6}: {Burst: 3, Spacing: 100 * ms}})
 	eventually(t, "the neighbour's entry", func() bool {
@@ -172,12 +214,12 @@ func TestProbeFindsEveryOwnerOfAnIPv6Address(t *testing.T) {
 func TestProbeIgnoresForgedAdvertisements(t *testing.T) {
 	l := newLAN(t)
 	hostile := l.add(t)
-	other, to, err := advertisement(hostile.mac, netip.MustParseAddr("2001:db8::8"))
+	other, to, err := advertisement(hostile.mac, netip.MustParseAddr("2001:db8::8"), true)
 	must(t, err)
-	wrongSum, _, err := advertisement(hostile.mac, vip6)
+	wrongSum, _, err := advertisement(hostile.mac, vip6, true)
 	must(t, err)
 	wrongSum[headerLen6+2]++
-	far, _, err := advertisement(hostile.mac, vip6)
+	far, _, err := advertisement(hostile.mac, vip6, true)
 	must(t, err)
 	far[hopLimitOffset6] = 64
 	var conn *packet.Conn

@@ -42,7 +42,7 @@ func TestNeighbourDiscoveryOctets(t *testing.T) {
 		to    string
 	}{
 		{"unsolicited advertisement, RFC 9568 section 6.4.1: R set, S clear, O set", func() ([]byte, net.HardwareAddr, error) {
-			return advertisement(mac, vip6)
+			return advertisement(mac, vip6, true)
 		}, literalAdvertisement, "33:33:00:00:00:01"},
 		{"solicitation, RFC 4862 section 5.4.2: from the unspecified address", func() ([]byte, net.HardwareAddr, error) {
 			return solicitation(nil, netip.Addr{}, vip6)
@@ -54,11 +54,11 @@ func TestNeighbourDiscoveryOctets(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"192.0.2.1", "::ffff:192.0.2.1", "fe80::1%eth0"} {
-		if _, _, err := advertisement(mac, netip.MustParseAddr(bad)); !errors.Is(err, errors.ErrUnsupported) {
+		if _, _, err := advertisement(mac, netip.MustParseAddr(bad), true); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("advertisement of %s: error %v, want ErrUnsupported", bad, err)
 		}
 	}
-	if _, _, err := advertisement(net.HardwareAddr{1, 2, 3, 4, 5, 6, 7, 8}, vip6); !errors.Is(err, ErrNoARP) {
+	if _, _, err := advertisement(net.HardwareAddr{1, 2, 3, 4, 5, 6, 7, 8}, vip6, true); !errors.Is(err, ErrNoARP) {
 		t.Errorf("advertisement at an address of 8 octets: error %v, want ErrNoARP", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestParseAdvertisement(t *testing.T) {
 }
 
 func FuzzParseAdvertisement(f *testing.F) {
-	good, _, err := advertisement(net.HardwareAddr{2, 0, 0, 0, 0, 7}, vip6)
+	good, _, err := advertisement(net.HardwareAddr{2, 0, 0, 0, 0, 7}, vip6, true)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/mdlayher/packet"
@@ -28,6 +30,8 @@ type packetPort struct {
 	conn  *packet.Conn
 	conn6 *packet.Conn
 	ifi   *net.Interface
+	// router says whether the interface forwards IPv6.
+	router bool
 }
 
 // Open opens the port of an Ethernet interface. It needs CAP_NET_RAW.
@@ -42,7 +46,14 @@ func Open(ifname string) (Port, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("opening a socket for neighbour advertisements on %s: %w", ifname, err)
 	}
-	return &packetPort{conn: conn, conn6: conn6, ifi: ifi}, nil
+	return &packetPort{conn: conn, conn6: conn6, ifi: ifi, router: forwards(ifname)}, nil
+}
+
+// forwards reports whether the kernel calls itself a router in its neighbour
+// advertisements. A kernel without IPv6 does not.
+func forwards(ifname string) bool {
+	value, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + ifname + "/forwarding")
+	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 
 func listen(ifname string, etherType int, filter []bpf.Instruction) (*packet.Conn, *net.Interface, error) {
@@ -73,7 +84,7 @@ func (p *packetPort) Announce(form Form, addr netip.Addr) error {
 	var err error
 	if form == AdvertisementForm {
 		conn = p.conn6
-		data, to, err = advertisement(p.ifi.HardwareAddr, addr)
+		data, to, err = advertisement(p.ifi.HardwareAddr, addr, p.router)
 	} else {
 		data, err = announcement(form, p.ifi.HardwareAddr, addr)
 	}
@@ -96,7 +107,7 @@ func send(conn *packet.Conn, to net.HardwareAddr, data []byte) error {
 
 func (p *packetPort) Current() bool {
 	now, err := net.InterfaceByName(p.ifi.Name)
-	return err == nil && now.Index == p.ifi.Index && bytes.Equal(now.HardwareAddr, p.ifi.HardwareAddr)
+	return err == nil && now.Index == p.ifi.Index && bytes.Equal(now.HardwareAddr, p.ifi.HardwareAddr) && forwards(p.ifi.Name) == p.router
 }
 
 func (p *packetPort) Close() error { return errors.Join(p.conn.Close(), p.conn6.Close()) }

@@ -203,29 +203,63 @@ func contextOr(ctx context.Context, err error) error {
 	return err
 }
 
-// Claims reports, for IPv4 alone, every ARP packet on the interface in which another station
-// claims an address for which held returns true, until ctx ends; it then
-// returns nil. That is how a conflict is noticed without asking. Both functions
-// are called by this goroutine, at the rate of the packets. Needs CAP_NET_RAW.
+// Claims reports every ARP packet and every neighbour advertisement on the
+// interface in which another station claims an address for which held returns
+// true, until ctx ends; it then returns nil. That is how a conflict is noticed
+// without asking. Both functions are called by two goroutines, at the rate of the
+// packets. Needs CAP_NET_RAW.
 func Claims(ctx context.Context, ifname string, held func(netip.Addr) bool, sink func(Claim)) error {
 	conn, ifi, err := listen(ifname, etherTypeARP, []bpf.Instruction{bpf.RetConstant{Val: maxPacket}})
 	if err != nil {
 		return fmt.Errorf("listening for ARP on %s: %w", ifname, err)
 	}
-	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	conn6, _, err := listen(ifname, etherTypeIPv6, anyAdvertisement())
+	if err != nil {
+		_ = conn.Close()
+		return fmt.Errorf("listening for neighbour advertisements on %s: %w", ifname, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _, _ = conn.Close(), conn6.Close() })
 	defer stop()
+	ear := func(c Claim) {
+		if own := bytes.Equal(c.MAC, ifi.HardwareAddr); c.Address.IsValid() && !own && held(c.Address) {
+			sink(c)
+		}
+	}
+	ended := make(chan error, 2)
+	go func() { ended <- hear(ctx, conn, parseARP, ear) }()
+	go func() { ended <- hear(ctx, conn6, parseAdvertisement, ear) }()
+	err = <-ended
+	cancel()
+	if err = errors.Join(err, <-ended); err != nil {
+		return fmt.Errorf("listening for claims on %s: %w", ifname, err)
+	}
+	return nil
+}
+
+// hear hands claims to ear until ctx ends.
+func hear(ctx context.Context, conn *packet.Conn, parse parser, ear func(Claim)) error {
 	for {
-		claim, err := receive(conn, time.Time{}, parseARP)
+		claim, err := receive(conn, time.Time{}, parse)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("listening for ARP on %s: %w", ifname, err)
+			return err
 		}
-		own := bytes.Equal(claim.MAC, ifi.HardwareAddr)
-		if claim.Address.IsValid() && !own && held(claim.Address) {
-			sink(claim)
-		}
+		ear(claim)
+	}
+}
+
+// anyAdvertisement lets neighbour advertisements pass.
+func anyAdvertisement() []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: nextHeaderOffset6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: nextHeader6, SkipFalse: 3},
+		bpf.LoadAbsolute{Off: typeOffset6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipFalse: 1},
+		bpf.RetConstant{Val: maxPacket6},
+		bpf.RetConstant{Val: 0},
 	}
 }

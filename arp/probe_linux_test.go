@@ -162,12 +162,26 @@ func TestProbeRefusesWhatItCannotAsk(t *testing.T) {
 }
 
 func TestClaimsOfOthersAreNoticed(t *testing.T) {
+	for _, test := range []struct {
+		form             Form
+		held, other, how string
+	}{
+		{RequestForm, "192.0.2.9", "192.0.2.8", "by a request"},
+		{AdvertisementForm, "2001:db8::9", "2001:db8::8", "unsolicited"},
+	} {
+		t.Run(test.how, func(t *testing.T) {
+			testClaims(t, test.form, netip.MustParseAddr(test.held), netip.MustParseAddr(test.other))
+		})
+	}
+}
+
+func testClaims(t *testing.T, form Form, address, another netip.Addr) {
 	l := newLAN(t)
 	other := l.add(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	claims, ended := make(chan Claim, 100), make(chan error, 1)
-	held := func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.9") }
+	held := func(a netip.Addr) bool { return a == address }
 	go func() { ended <- Claims(ctx, "br0", held, func(c Claim) { claims <- c }) }()
 	var port Port
 	other.ns.Do(t, func() {
@@ -178,8 +192,8 @@ func TestClaimsOfOthersAreNoticed(t *testing.T) {
 	defer func() { _ = port.Close() }()
 	var claim Claim
 	eventually(t, "a claim", func() bool {
-		must(t, port.Announce(RequestForm, netip.MustParseAddr("192.0.2.8"))) // not held
-		must(t, port.Announce(RequestForm, netip.MustParseAddr("192.0.2.9")))
+		must(t, port.Announce(form, another)) // not held
+		must(t, port.Announce(form, address))
 		select {
 		case claim = <-claims:
 			return true
@@ -187,8 +201,8 @@ func TestClaimsOfOthersAreNoticed(t *testing.T) {
 			return false
 		}
 	})
-	if claim.Address != netip.MustParseAddr("192.0.2.9") || !bytes.Equal(claim.MAC, other.mac) || claim.Reply {
-		t.Errorf("claim %+v, want 192.0.2.9 at %v by a request", claim, other.mac)
+	if claim.Address != address || !bytes.Equal(claim.MAC, other.mac) || claim.Reply {
+		t.Errorf("claim %+v, want %v at %v, by no reply", claim, address, other.mac)
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -7,11 +7,10 @@ import (
 )
 
 const (
-	vipLegal    = `an IPv4 address with its prefix length, as in "192.0.2.100/24"`
-	listenLegal = `an IPv4 address and a port, as in "192.0.2.100:80"`
-	realLegal   = `an IPv4 address, with NAT also with a port: "192.0.2.11", "192.0.2.11:8080"`
-	peerLegal   = `an IPv4 address, as in "192.0.2.2"`
-	ipv4Only    = "IPv4 only: IPv6 addresses are not supported"
+	vipLegal    = `an address with its prefix length, as in "192.0.2.100/24" or "2001:db8::100/64"`
+	listenLegal = `an address and a port, as in "192.0.2.100:80" or "[2001:db8::100]:80"`
+	realLegal   = `an address, with NAT also with a port: "192.0.2.11", "192.0.2.11:8080", "[2001:db8::11]:8080"`
+	peerLegal   = `a director's own address: "192.0.2.2", or a link-local one of IPv6, "fe80::2"`
 )
 
 // parseVIP reads a virtual address. Host bits are kept.
@@ -21,29 +20,47 @@ func parseVIP(text string) (netip.Prefix, problem) {
 		addr, addrErr := netip.ParseAddr(text)
 		_, portErr := netip.ParseAddrPort(text)
 		switch {
-		case addrErr == nil && addr.Is4():
-			return netip.Prefix{}, problem{"an address without its prefix length", vipLegal, ""}
+		case addrErr == nil && addr.Zone() != "":
+			return netip.Prefix{}, problem{zoned, vipLegal, ""}
 		case addrErr == nil:
-			return netip.Prefix{}, problem{ipv4Only, vipLegal, ""}
+			return netip.Prefix{}, problem{"an address without its prefix length", vipLegal, ""}
 		case portErr == nil:
 			return netip.Prefix{}, problem{"a port does not belong to a virtual address", vipLegal, ""}
 		}
 		return netip.Prefix{}, problem{"not an address with prefix length" + reason(err), vipLegal, ""}
 	}
 	addr := prefix.Addr()
+	if what := checkForm(addr, vipLegal); what.message != "" {
+		what.suggestion = ""
+		return netip.Prefix{}, what
+	}
+	network := prefix.Bits() < addr.BitLen()-1 && addr == prefix.Masked().Addr()
 	switch {
-	case !addr.Is4():
-		return netip.Prefix{}, problem{ipv4Only, vipLegal, ""}
 	case !isHost(addr):
 		return netip.Prefix{}, problem{"an address that no host can hold", vipLegal, ""}
 	case prefix.Bits() == 0:
 		return netip.Prefix{}, problem{"a prefix length of 0", vipLegal, ""}
-	case prefix.Bits() < 31 && addr == prefix.Masked().Addr():
+	case network && addr.Is6():
+		return netip.Prefix{}, problem{"the anycast address of the network's routers, no single host's", vipLegal, ""}
+	case network:
 		return netip.Prefix{}, problem{"the address of the network itself, no host's", vipLegal, ""}
-	case prefix.Bits() < 31 && addr == broadcast(prefix):
+	case addr.Is4() && prefix.Bits() < 31 && addr == broadcast(prefix):
 		return netip.Prefix{}, problem{"the broadcast address of its network, no host's", vipLegal, ""}
 	}
 	return prefix, problem{}
+}
+
+const zoned = "a zone does not belong here: the interface is named elsewhere"
+
+// checkForm refuses the forms of an address that are none of their own.
+func checkForm(addr netip.Addr, legal string) problem {
+	switch {
+	case addr.Zone() != "":
+		return problem{zoned, legal, ""}
+	case addr.Is4In6():
+		return problem{"an IPv4 address written as one of IPv6", legal, strconv.Quote(addr.Unmap().String())}
+	}
+	return problem{}
 }
 
 // parseListen reads the address and port of a listener.
@@ -51,16 +68,21 @@ func parseListen(text string) (netip.AddrPort, problem) {
 	listen, err := netip.ParseAddrPort(text)
 	if err != nil {
 		if addr, err := netip.ParseAddr(text); err == nil {
-			if !addr.Is4() {
-				return netip.AddrPort{}, problem{ipv4Only, listenLegal, ""}
+			suggestion := ""
+			if addr.Is6() && addr.Zone() == "" {
+				suggestion = strconv.Quote(netip.AddrPortFrom(addr, 80).String())
 			}
-			return netip.AddrPort{}, problem{"an address without its port", listenLegal, ""}
+			return netip.AddrPort{}, problem{"an address without its port", listenLegal, suggestion}
 		}
 		return netip.AddrPort{}, problem{"not an address and port" + reason(err), listenLegal, ""}
 	}
+	if what := checkForm(listen.Addr(), listenLegal); what.message != "" {
+		what.suggestion = ""
+		return netip.AddrPort{}, what
+	}
 	switch {
-	case !listen.Addr().Is4():
-		return netip.AddrPort{}, problem{ipv4Only, listenLegal, ""}
+	case listen.Addr().Is6() && listen.Addr().IsLinkLocalUnicast():
+		return netip.AddrPort{}, problem{"a link-local address, which IPVS does not balance", listenLegal, ""}
 	case listen.Port() == 0:
 		return netip.AddrPort{}, problem{"port 0", "1 to 65535", ""}
 	}
@@ -84,16 +106,20 @@ func parseReal(text string) (addr netip.Addr, port uint16, what problem) {
 		}
 		addr, port = withPort.Addr(), withPort.Port()
 	}
+	what = checkForm(addr, realLegal)
 	switch {
-	case !addr.Is4():
-		return addr, 0, problem{ipv4Only, realLegal, ""}
+	case what.message != "":
+		return addr, 0, what
 	case !isHost(addr):
 		return addr, 0, problem{"an address that no host can hold", realLegal, ""}
+	case addr.Is6() && addr.IsLinkLocalUnicast():
+		return addr, 0, problem{"a link-local address, which IPVS does not forward to", realLegal, ""}
 	}
 	return addr, port, problem{}
 }
 
-// parsePeer reads the own address of another director.
+// parsePeer reads the own address of another director. Over IPv6 adverts come from
+// link-local addresses.
 func parsePeer(text string) (netip.Addr, problem) {
 	addr, err := netip.ParseAddr(text)
 	_, portErr := netip.ParseAddrPort(text)
@@ -104,10 +130,15 @@ func parsePeer(text string) (netip.Addr, problem) {
 		return addr, problem{"a port does not belong to a peer", peerLegal, ""}
 	case err != nil:
 		return addr, problem{"not an address" + reason(err), peerLegal, ""}
-	case !addr.Is4():
-		return addr, problem{ipv4Only, peerLegal, ""}
+	}
+	what := checkForm(addr, peerLegal)
+	switch {
+	case what.message != "":
+		return addr, what
 	case !isHost(addr):
 		return addr, problem{"an address that no host can hold", peerLegal, ""}
+	case addr.Is6() && !addr.IsLinkLocalUnicast():
+		return addr, problem{"adverts over IPv6 come from link-local addresses", peerLegal, ""}
 	}
 	return addr, problem{}
 }

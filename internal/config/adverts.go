@@ -35,6 +35,7 @@ func (l *loader) decodeAdverts(t *table, b *vrrpBlock) {
 
 func (l *loader) decodeChecksum(t *table, b *vrrpBlock, version field[int64]) {
 	f := t.choice("checksum", checksums())
+	b.checksum = f
 	switch {
 	case b.Version == 3:
 		b.Checksum = f.or(defaultChecksum)
@@ -66,7 +67,8 @@ func (l *loader) decodeAuthentication(t *table, b *vrrpBlock, version field[int6
 const authenticationWarning = "simple-text authentication keeps out mistakes, not attackers: everybody on the link can read it"
 
 func (l *loader) decodePeers(t *table, b *vrrpBlock) {
-	fields, _ := t.strings("peers", peerLegal)
+	fields, good := t.strings("peers", peerLegal)
+	b.peersUnread = !good
 	seen := map[netip.Addr]place{}
 	for _, f := range fields {
 		t.refuseTemplate(&f)
@@ -78,6 +80,7 @@ func (l *loader) decodePeers(t *table, b *vrrpBlock) {
 			what.message = fmt.Sprintf("%s is a peer already, at %s", addr, first.seenFrom(f.place))
 		}
 		if what.message != "" {
+			b.peersUnread = true
 			t.found.add(f.place, what)
 			continue
 		}

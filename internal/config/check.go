@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 )
@@ -22,6 +23,7 @@ func (l *loader) check(sources []*source, node string) {
 		l.checkReals(b)
 		l.checkPool(b)
 		l.checkContinuity(b)
+		l.checkFamilies(b)
 		if len(b.Service.Real) > 0 && len(b.Service.Real) == len(b.real) && b.totalWeight() == 0 {
 			l.found.warn(b.head, problem{message: "every real server has weight 0: no connection will be accepted"})
 		}
@@ -29,6 +31,7 @@ func (l *loader) check(sources []*source, node string) {
 	for _, b := range l.vrrp {
 		l.checkTrack(b.track, b.VRRP.Interface)
 		l.checkNotify(b.notify)
+		l.checkRouterFamilies(b)
 		l.warnEqual(b)
 	}
 	if len(l.vrrp) == 0 && len(l.found.errors) == 0 {
@@ -182,11 +185,12 @@ func (l *loader) checkHeld(b *serviceBlock) {
 		case !ok && !l.vipsUnknown:
 			what := problem{message: fmt.Sprintf("no [[vrrp]] block holds %s", f.at.Addr()), legal: shorten(list(all))}
 			if near := nearest(f.at.Addr().String(), all); near != "" && len(all) > 1 {
-				what.suggestion = strconv.Quote(near + ":" + strconv.Itoa(int(f.at.Port())))
+				what.suggestion = strconv.Quote(net.JoinHostPort(near, strconv.Itoa(int(f.at.Port()))))
 			}
 			l.found.add(f.place, what)
 		case ok && !found:
 			b.Service.VRRP, found = holder, true
+			b.Service.Single = l.single(b, holder)
 		case ok && holder != b.Service.VRRP:
 			l.found.add(f.place, problem{
 				message: fmt.Sprintf("held by vrrp %q, but the listener before it by vrrp %q, which may be master elsewhere", holder, b.Service.VRRP),

@@ -41,9 +41,13 @@ type Text struct {
 	Text string `json:"text"`
 }
 
-// VRRP is one virtual router: the addresses that move as one.
+// VRRP is one [[vrrp]] block: the addresses that move as one. It is one virtual
+// router for each family of its addresses, see Config.Routers.
 type VRRP struct {
 	Name string
+	// Group, in what Config.Routers returns, is the same for all virtual routers that
+	// move as one; empty where one moves alone.
+	Group string
 	// Interface carries the adverts and the addresses. It is empty where a
 	// template does not name one interface and Options.RequireDirector is off.
 	Interface string
@@ -68,13 +72,13 @@ type VRRP struct {
 	Interval     time.Duration
 	Preempt      bool
 	PreemptDelay time.Duration  // 0..1h, 0 is at once
-	Addresses    []netip.Prefix // IPv4, host bits kept, at least one
+	Addresses    []netip.Prefix // of both families, host bits kept, at least one
 	// Also are addresses that move along and are not advertised; Routes and Rules
 	// move along too.
 	Also   []Extra
 	Routes []Route
 	Rules  []Rule
-	// Peers are the directors' own IPv4 addresses, this node's possibly among them,
+	// Peers are the directors' own addresses, of IPv6 link-local ones, this node's possibly among them,
 	// that adverts are sent to and accepted from; nil is multicast.
 	Peers []netip.Addr
 	// MinTTL is the lowest TTL accepted from a peer, 1..255; 0 is any.
@@ -131,10 +135,13 @@ func (p Priorities) Nodes() []string {
 // Service is one balanced service: its listeners share scheduler and real servers.
 type Service struct {
 	Name string
-	VRRP string // name of the virtual router that holds the addresses of Listen
+	VRRP string // name of the [[vrrp]] block that holds the addresses of Listen
+	// Single is the only virtual router of that block where it holds addresses of
+	// the other family too; else empty.
+	Single string
 	// Protocol is "tcp", "udp" or "sctp".
 	Protocol string
-	Listen   []netip.AddrPort // IPv4, at least one
+	Listen   []netip.AddrPort // of both families, at least one
 	// Scheduler is the kernel's name of it, such as "wlc".
 	Scheduler string
 	// Forward is "dr", "tun" or "nat".

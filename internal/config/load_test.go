@@ -241,7 +241,7 @@ func TestDirectorOnly(t *testing.T) {
 	opt := testHost()
 	opt.DefaultInterface = func() (string, error) { return "", errNoDefaultRoute }
 	opt.Node = "lvs8"
-	if _, err := Load(path, opt); err == nil || !strings.Contains(err.Error(), "no IPv4 default route") || strings.Contains(err.Error(), "eth7") {
+	if _, err := Load(path, opt); err == nil || !strings.Contains(err.Error(), "no default route") || strings.Contains(err.Error(), "eth7") {
 		t.Errorf("a director without default route gave %v", err)
 	}
 	opt.Node = "real1"
@@ -250,7 +250,7 @@ func TestDirectorOnly(t *testing.T) {
 	if c.VRRP[0].Interface != "" || c.VRRP[0].Priority != 0 {
 		t.Errorf("block is %+v", c.VRRP[0])
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Message, "no IPv4 default route") {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Message, "no default route") {
 		t.Errorf("warnings are %v", c.Warnings)
 	}
 }

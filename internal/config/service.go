@@ -17,6 +17,7 @@ type serviceBlock struct {
 	receive   field[string]
 	listen    []listenField
 	real      []realField
+	unread    bool // some real server is not in real
 	pool      poolFields
 
 	attributes attributeFields
@@ -89,6 +90,7 @@ func (l *loader) decodeReals(t *table, b *serviceBlock, check *table) {
 		checks, _ := l.decodeChecks(rt, check, true)
 		rt.finish()
 		if !address.good {
+			b.unread = true
 			continue
 		}
 		type endpoint struct {
@@ -100,6 +102,7 @@ func (l *loader) decodeReals(t *table, b *serviceBlock, check *table) {
 			return endpoint{addr, port}, what
 		})
 		if !ok {
+			b.unread = true
 			continue
 		}
 		b.real = append(b.real, realField{address, Real{Address: e.addr, Port: e.port, Weight: uint32(weight.or(defaultWeight)), Upper: upper, Lower: lower, Checks: checks}})

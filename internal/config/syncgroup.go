@@ -17,10 +17,10 @@ type SyncGroup struct {
 	Notify *Notify
 }
 
-// GroupOf returns the group that a virtual router is a member of, or nil.
+// GroupOf returns the group that a virtual router, or its block, is a member of, or nil.
 func (c *Config) GroupOf(vrrp string) *SyncGroup {
 	for i := range c.SyncGroups {
-		if slices.Contains(c.SyncGroups[i].Members, vrrp) {
+		if slices.Contains(c.SyncGroups[i].Members, Block(vrrp)) {
 			return &c.SyncGroups[i]
 		}
 	}

@@ -35,10 +35,23 @@ func (h *host) one(text string) (result string, what problem, ofHost bool) {
 	return h.evaluate(text, func(HostAddress) bool { return true })
 }
 
-// oneIPv4 is one for fields that hold an IPv4 address.
-func (h *host) oneIPv4(text string) (result string, what problem, ofHost bool) {
-	return h.evaluate(text, func(a HostAddress) bool { return a.Prefix.Addr().Is4() })
+// oneAddress is one for fields that hold an address: of IPv4, and if there is no
+// such result, of IPv6. A link-local address is nobody's to name.
+func (h *host) oneAddress(text string) (result string, what problem, ofHost bool) {
+	result, what, ofHost = h.evaluate(text, func(a HostAddress) bool { return a.Prefix.Addr().Is4() })
+	if what.message != yieldsNothing {
+		return result, what, ofHost
+	}
+	six, with6, _ := h.evaluate(text, func(a HostAddress) bool {
+		return a.Prefix.Addr().Is6() && !a.Prefix.Addr().IsLinkLocalUnicast()
+	})
+	if with6.message == "" {
+		return six, with6, false
+	}
+	return result, what, ofHost
 }
+
+const yieldsNothing = "the template yields nothing on this host"
 
 func (h *host) evaluate(text string, use func(HostAddress) bool) (result string, what problem, ofHost bool) {
 	if h.opt.Addresses == nil {
@@ -72,7 +85,7 @@ func (h *host) evaluate(text string, use func(HostAddress) bool) (result string,
 		return words[0], problem{}, false
 	case 0:
 		return "", problem{
-			message: "the template yields nothing on this host",
+			message: yieldsNothing,
 			legal:   "exactly one result from " + describe(usable),
 		}, true
 	}
@@ -162,7 +175,7 @@ func (h *host) expand(text string, addresses []HostAddress) (output, frame strin
 func resolve[T any](l *loader, f field[string], parse func(string) (T, problem)) (parsed T, ok bool) {
 	text, what := f.value, problem{}
 	if isTemplate(text) {
-		if text, what, _ = l.host.oneIPv4(f.value); what.message != "" {
+		if text, what, _ = l.host.oneAddress(f.value); what.message != "" {
 			l.found.add(f.place, what)
 			return parsed, false
 		}

@@ -40,7 +40,7 @@ func TestTemplate(t *testing.T) {
 	} {
 		opt := testHost()
 		h := host{opt: opt, vips: map[netip.Addr]bool{netip.MustParseAddr("192.0.2.100"): true}}
-		got, what, _ := h.oneIPv4(test.template)
+		got, what, _ := h.oneAddress(test.template)
 		if what.message != "" {
 			got = what.message
 		}

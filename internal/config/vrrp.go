@@ -25,6 +25,10 @@ type vrrpBlock struct {
 	byNode    map[string]field[int64]
 	track     []trackBlock
 	notify    notifyBlock
+
+	checksum field[string]
+	// peersUnread says that some peer is not in peers.
+	peersUnread bool
 }
 
 // vipField is one element of addresses.

@@ -153,7 +153,7 @@ func (d *Director) adoptPool(live ipvsctl.LiveTable) {
 			if !ok {
 				continue
 			}
-			for _, real := range s.Real {
+			for _, real := range s.At(listen).Real {
 				if !hasDest(service, destKey(real, listen)) {
 					continue
 				}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/haldir-lb/haldir/arp"
@@ -44,7 +43,7 @@ func (r Role) Holds() bool { return r.State.Holds() || r.Yielding }
 // Inputs is all that the desired state depends on.
 type Inputs struct {
 	Config *config.Config
-	Roles  map[string]Role                // by the name of the [[vrrp]] block
+	Roles  map[string]Role                // by the name of the virtual router
 	Health map[string]healthcheck.Verdict // by target
 	Risen  map[string]time.Time           // by target: when it came up under our eyes
 	// Pools is what was decided before; the quorum of a pool goes on from it.
@@ -94,7 +93,7 @@ func Compute(in Inputs) Desired {
 	}
 	others := make(map[string]bool) // routers in which this node has no part
 	exchanges := make(map[string]bool)
-	for _, v := range in.Config.VRRP {
+	for _, v := range in.Config.Routers() {
 		role := in.Roles[v.Name]
 		others[v.Name] = v.Priority == 0
 		if end := exchangeEnd(v, role, in.Now); !end.IsZero() && len(in.Directors) > 0 {
@@ -118,22 +117,22 @@ func Compute(in Inputs) Desired {
 		d.Routing.Rules = append(d.Routing.Rules, moving.Rules...)
 	}
 	for _, s := range in.Config.Services {
-		role := in.Roles[s.VRRP]
 		for _, listen := range s.Listen {
-			key := serviceKey(s, listen)
+			s, router := s.At(listen), s.Router(listen)
+			role, key := in.Roles[router], serviceKey(s, listen)
 			pool := decidePool(s.Pool, members(s, listen, in), in.Pools[key].Quorum, in.Now)
 			d.Pools[key] = pool
 			if !pool.Next.IsZero() {
 				d.Next = earlier(d.Next, pool.Next)
 			}
 			switch {
-			case role.Holds(), s.LoadAlways && !others[s.VRRP] && role.Reason != vrrp.ReasonShutdown:
+			case role.Holds(), s.LoadAlways && !others[router] && role.Reason != vrrp.ReasonShutdown:
 				loaded := service(s, listen, pool)
-				if exchanges[s.VRRP] || s.LoadAlways {
+				if exchanges[router] || s.LoadAlways {
 					rest(loaded.Dests, in.Directors)
 				}
 				d.Table = append(d.Table, loaded)
-			case !role.Decided && !others[s.VRRP]:
+			case !role.Decided && !others[router]:
 				d.Untouched[key] = true
 			}
 		}
@@ -227,7 +226,7 @@ var forwards = map[string]ipvsctl.Forward{"dr": ipvsctl.DR, "tun": ipvsctl.TUN, 
 // does not list the node has none.
 func Routers(cfg *config.Config) []vrrp.RouterConfig {
 	var routers []vrrp.RouterConfig
-	for _, v := range cfg.VRRP {
+	for _, v := range cfg.Routers() {
 		if v.Priority == 0 {
 			continue
 		}
@@ -235,10 +234,7 @@ func Routers(cfg *config.Config) []vrrp.RouterConfig {
 			Name: v.Name, Interface: v.Interface, VRID: v.RouterID, Priority: v.Priority,
 			Version: v.Version, Checksum: vrrp.Checksum(v.Checksum), Authentication: string(v.Authentication),
 			Interval: v.Interval, Preempt: v.Preempt, PreemptDelay: v.PreemptDelay,
-			Peers: v.Peers, MinTTL: v.MinTTL,
-		}
-		if group := cfg.GroupOf(v.Name); group != nil {
-			r.Group = "sync_group " + group.Name // no name of a block has a space
+			Peers: v.Peers, MinTTL: v.MinTTL, Group: v.Group,
 		}
 		for _, prefix := range v.Addresses {
 			r.Addresses = append(r.Addresses, prefix.Addr())
@@ -246,43 +242,4 @@ func Routers(cfg *config.Config) []vrrp.RouterConfig {
 		routers = append(routers, r)
 	}
 	return routers
-}
-
-// Sysctls derives what forwarding needs of this host, in the order in which it
-// is to be set.
-func Sysctls(cfg *config.Config) []netif.Sysctl {
-	if len(cfg.Services) == 0 {
-		return nil
-	}
-	interfaces := make(map[string]bool) // of the directors' VIPs; true where NAT needs forwarding
-	for _, s := range cfg.Services {
-		for _, v := range cfg.VRRP {
-			if v.Priority != 0 {
-				interfaces[v.Interface] = interfaces[v.Interface] || s.Forward == "nat"
-			}
-		}
-	}
-	// A redirect would teach real servers and clients a way past the director.
-	// The kernel sends them if all OR the interface says so.
-	out := []netif.Sysctl{{Path: "net/ipv4/conf/all/send_redirects", Value: "0"}}
-	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
-		out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/send_redirects", Value: "0"})
-	}
-	// Packets of a connection whose real server is gone would be dropped until
-	// the client gives up. So its entry ends and the client is told, or served by
-	// another one.
-	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_nodest_conn", Value: "1"})
-	// A server of weight 0 shall become free of its clients: neither persistence nor
-	// a port that is used again sends new connections there.
-	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_quiescent_template", Value: "1"},
-		netif.Sysctl{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"})
-	// Replies of NAT real servers come in by an interface that holds their
-	// gateway address. The interface's own switch forwards them; the global one
-	// would change every interface and could not be restored exactly.
-	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
-		if interfaces[name] {
-			out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/forwarding", Value: "1"})
-		}
-	}
-	return append(out, connectionSysctls(cfg)...)
 }

@@ -90,7 +90,7 @@ type Director struct {
 	drained   atomic.Pointer[[]ipvsctl.ServiceKey] // services with servers that drain, for their watcher
 	drainNews chan reading
 
-	standings map[string]track.Standing // by the name of the [[vrrp]] block
+	standings map[string]track.Standing // by the name of the virtual router
 	debounced map[linkKey]*track.Debounce
 	numbers   map[string]int // by target: the last that its check could read
 	told      bool           // the speaker knows what to run

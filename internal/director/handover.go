@@ -78,9 +78,14 @@ func (d *Director) ask(ctx context.Context, f func() error) error {
 // of which this node is master; or why there are none.
 func (d *Director) toHandOver(names []string) (masters []config.VRRP, refused string, err error) {
 	var known, lonely []string
-	for _, v := range d.config.VRRP {
+	// The families of a block move as one, whichever is named.
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		wanted[config.Block(name)] = true
+	}
+	for _, v := range d.config.Routers() {
 		known = append(known, v.Name)
-		if d.roles[v.Name].State != vrrp.Master || len(names) > 0 && !slices.Contains(names, v.Name) {
+		if d.roles[v.Name].State != vrrp.Master || len(names) > 0 && !wanted[config.Block(v.Name)] {
 			continue
 		}
 		if v.Priorities.All == 0 && len(v.Priorities.ByNode) < 2 {
@@ -89,7 +94,7 @@ func (d *Director) toHandOver(names []string) (masters []config.VRRP, refused st
 		masters = append(masters, v)
 	}
 	for _, name := range names {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(known, name) && !slices.ContainsFunc(d.config.VRRP, func(v config.VRRP) bool { return v.Name == name }) {
 			return nil, "", fmt.Errorf("%w: there is no virtual router %q here, but %s", control.ErrInvalid, name, strings.Join(known, ", "))
 		}
 	}

@@ -24,10 +24,14 @@ func departures(was ipvsctl.Table, old, next *config.Config, roles map[string]Ro
 	var gone []departure
 	stays := places(next, func(ipvsctl.ServiceKey) bool { return true })
 	for _, s := range old.Services {
-		if s.Pool.Drain == 0 || !roles[s.VRRP].Holds() {
+		if s.Pool.Drain == 0 {
 			continue
 		}
-		for _, key := range serviceKeys(s) {
+		for _, listen := range s.Listen {
+			s, key := s.At(listen), serviceKey(s, listen)
+			if !roles[s.Router(listen)].Holds() {
+				continue
+			}
 			i := slices.IndexFunc(was, func(w ipvsctl.Service) bool { return w.Key == key })
 			if i < 0 {
 				continue
@@ -46,11 +50,11 @@ func departures(was ipvsctl.Table, old, next *config.Config, roles map[string]Ro
 func sorryDepartures(c *config.Config, was ipvsctl.Table, before, now map[ipvsctl.ServiceKey]Pool, roles map[string]Role, at time.Time) []departure {
 	var gone []departure
 	for _, s := range c.Services {
-		if s.Pool.Sorry == nil || s.Pool.Drain == 0 || !roles[s.VRRP].Holds() {
-			continue
-		}
 		for _, listen := range s.Listen {
-			key := serviceKey(s, listen)
+			s, key := s.At(listen), serviceKey(s, listen)
+			if s.Pool.Sorry == nil || s.Pool.Drain == 0 || !roles[s.Router(listen)].Holds() {
+				continue
+			}
 			if !before[key].Sorry || now[key].Sorry {
 				continue
 			}
@@ -65,10 +69,11 @@ func sorryDepartures(c *config.Config, was ipvsctl.Table, before, now map[ipvsct
 	return gone
 }
 
+// depart is the departure of a server from s at its one listener.
 func depart(service ipvsctl.Service, dest ipvsctl.Dest, s config.Service, now time.Time) departure {
 	service.Dests = nil
 	dest.Weight = 0
-	return departure{Service: service, Dest: dest, Router: s.VRRP, Since: now.Round(0), Until: now.Round(0).Add(s.Pool.Drain)}
+	return departure{Service: service, Dest: dest, Router: s.Router(s.Listen[0]), Since: now.Round(0), Until: now.Round(0).Add(s.Pool.Drain)}
 }
 
 // place is an entry of a table.
@@ -83,7 +88,7 @@ func places(c *config.Config, count func(ipvsctl.ServiceKey) bool) map[place]boo
 	all := make(map[place]bool)
 	for _, s := range c.Services {
 		for _, listen := range s.Listen {
-			key := serviceKey(s, listen)
+			s, key := s.At(listen), serviceKey(s, listen)
 			for _, real := range s.Real {
 				all[place{key, destKey(real, listen)}] = true
 			}

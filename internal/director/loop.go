@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/haldir-lb/haldir/healthcheck"
@@ -270,14 +271,15 @@ func (d *Director) note(t vrrp.Transition) {
 // reannounce has the addresses of a router's group announced again: whoever was
 // master beside one member was so beside all of them.
 func (d *Director) reannounce(t vrrp.Transition) {
-	group := d.config.GroupOf(t.Router)
-	if group == nil {
+	routers := d.config.Routers()
+	own := slices.IndexFunc(routers, func(v config.VRRP) bool { return v.Name == t.Router && v.Group != "" })
+	if own < 0 {
 		return
 	}
-	for _, name := range group.Members {
-		if role := d.roles[name]; role.State == vrrp.Master {
+	for _, v := range routers {
+		if role := d.roles[v.Name]; v.Group == routers[own].Group && role.State == vrrp.Master {
 			role.Epoch = t.At
-			d.roles[name] = role
+			d.roles[v.Name] = role
 		}
 	}
 }

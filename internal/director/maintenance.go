@@ -136,7 +136,7 @@ func (d *Director) maintenanceOn(ctx context.Context, request control.Maintenanc
 
 // masterOfSome reports whether this node is master of any router.
 func (d *Director) masterOfSome() bool {
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		if d.roles[v.Name].State == vrrp.Master {
 			return true
 		}

@@ -59,7 +59,7 @@ func (d *Director) message(now time.Time) peer.Message {
 		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
 		Targets: len(d.probes.users),
 	}
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		m.Routers = append(m.Routers, peer.Router{Name: v.Name, State: d.roles[v.Name].State.String(), Priority: v.Priority})
 	}
 	for address, c := range d.claims {
@@ -83,12 +83,16 @@ func statusText(s healthcheck.Status) string {
 }
 
 // peerPaths are the ways to the other directors: those of the adverts, each once.
+// Those over IPv6 serve where there are none over IPv4.
 func peerPaths(c *config.Config) []peer.Path {
 	var paths []peer.Path
-	for _, v := range c.VRRP {
-		p := peer.Path{Interface: v.Interface, Peers: v.Peers}
-		if !slices.ContainsFunc(paths, p.Equal) {
-			paths = append(paths, p)
+	for _, six := range []bool{false, true} {
+		for _, v := range c.Routers() {
+			p := peer.Path{Interface: v.Interface, IPv6: six, Peers: v.Peers}
+			served := func(q peer.Path) bool { return six && !q.IPv6 && q.Interface == p.Interface }
+			if v.Addresses[0].Addr().Is6() == six && !slices.ContainsFunc(paths, p.Equal) && !slices.ContainsFunc(paths, served) {
+				paths = append(paths, p)
+			}
 		}
 	}
 	return paths

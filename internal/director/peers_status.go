@@ -88,7 +88,7 @@ func (v *view) peerProblems(say func(string, ...any), directors []control.Direct
 // director on the same link can.
 func (v *view) unheard(d control.DirectorStatus) []netip.Addr {
 	var out []netip.Addr
-	for _, r := range v.config.VRRP {
+	for _, r := range v.config.Routers() {
 		if v.roles[r.Name].State != vrrp.Master || len(r.Peers) > 0 || r.Interface != d.Interface {
 			continue
 		}

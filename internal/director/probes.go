@@ -23,7 +23,7 @@ func NewProbes(cfg *config.Config) *Probes {
 	taken := make(map[string]int)
 	for _, s := range cfg.Services {
 		for _, listen := range s.Listen {
-			for _, real := range s.Real {
+			for _, real := range s.At(listen).Real {
 				for _, check := range s.ChecksOf(real) {
 					p.add(s.Name, probeOf(check, real, listen), taken)
 				}

@@ -21,10 +21,10 @@ type leaver struct {
 // speaker makes others, or none, under the new configuration.
 func (d *Director) retire(old, next *config.Config) {
 	wanted := make(map[string]config.VRRP)
-	for _, v := range next.VRRP {
+	for _, v := range next.Routers() {
 		wanted[v.Name] = v
 	}
-	for _, v := range old.VRRP {
+	for _, v := range old.Routers() {
 		now, there := wanted[v.Name]
 		stays := there && now.Priority != 0 && now.Interface == v.Interface && now.RouterID == v.RouterID
 		if stays || !d.roles[v.Name].Holds() || d.leaves(v.Name) {
@@ -32,7 +32,7 @@ func (d *Director) retire(old, next *config.Config) {
 		}
 		l := leaver{router: v}
 		if !there {
-			l.services = slices.DeleteFunc(slices.Clone(old.Services), func(s config.Service) bool { return s.VRRP != v.Name })
+			l.services = servicesOf(old, v.Name)
 		}
 		d.retired = append(d.retired, l)
 	}
@@ -41,6 +41,19 @@ func (d *Director) retire(old, next *config.Config) {
 			delete(d.roles, name)
 		}
 	}
+}
+
+// servicesOf returns the listeners of a configuration whose addresses a virtual
+// router holds.
+func servicesOf(c *config.Config, router string) []config.Service {
+	var services []config.Service
+	for _, s := range c.Services {
+		s.Listen = slices.DeleteFunc(slices.Clone(s.Listen), func(a netip.AddrPort) bool { return s.Router(a) != router })
+		if len(s.Listen) > 0 {
+			services = append(services, s)
+		}
+	}
+	return services
 }
 
 func (d *Director) leaves(router string) bool {
@@ -67,12 +80,12 @@ func (d *Director) effective() *config.Config {
 		return d.config
 	}
 	c := *d.config
-	c.VRRP = slices.DeleteFunc(slices.Clone(c.VRRP), func(v config.VRRP) bool { return d.leaves(v.Name) })
+	c.VRRP = slices.DeleteFunc(c.Routers(), func(v config.VRRP) bool { return d.leaves(v.Name) })
 	c.Services = slices.Clone(c.Services)
 	served := make(map[ipvsctl.ServiceKey]bool) // by a router that has its addresses
 	for _, s := range d.config.Services {
 		for _, listen := range s.Listen {
-			served[serviceKey(s, listen)] = d.roles[s.VRRP].Holds()
+			served[serviceKey(s, listen)] = d.roles[s.Router(listen)].Holds()
 		}
 	}
 	for _, l := range d.retired {

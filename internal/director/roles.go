@@ -71,7 +71,7 @@ func (d *Director) stopRoles() {
 	for name := range d.roles {
 		d.roles[name] = Role{State: vrrp.Init, Reason: vrrp.ReasonShutdown, Since: time.Now(), Decided: true}
 	}
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		d.roles[v.Name] = Role{State: vrrp.Init, Reason: vrrp.ReasonShutdown, Since: time.Now(), Decided: true}
 	}
 }

@@ -37,11 +37,11 @@ type linkKey struct {
 func linkKeyOf(t config.Tracker) linkKey { return linkKey{t.Subject, t.UpDelay, t.DownDelay} }
 
 // Standings derives the effective priority and eligibility of this node's virtual
-// routers, by the names of their blocks. It is a pure function; before is what it
+// routers, by their names. It is a pure function; before is what it
 // said last.
 func Standings(c *config.Config, r Readings, before map[string]track.Standing) map[string]track.Standing {
 	out := make(map[string]track.Standing)
-	for _, v := range c.VRRP {
+	for _, v := range c.Routers() {
 		if v.Priority != 0 {
 			out[v.Name] = track.Judge(v.Priority, factors(c, v, r), before[v.Name], r.Late)
 		}

@@ -155,12 +155,12 @@ func (v *view) status() control.Status {
 			LastExit: c.LastExit, Down: control.Of(c.Down), Scheduling: c.Scheduling,
 		})
 	}
-	for _, r := range v.config.VRRP {
+	for _, r := range v.config.Routers() {
 		s.Routers = append(s.Routers, v.router(r))
 	}
 	for _, service := range v.config.Services {
 		for _, listen := range service.Listen {
-			s.Services = append(s.Services, v.service(service, listen))
+			s.Services = append(s.Services, v.service(service.At(listen), listen))
 		}
 	}
 	s.Removed = v.removed()
@@ -244,7 +244,7 @@ func (v *view) address(ifname string, prefix netip.Prefix) control.AddressStatus
 
 func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceStatus {
 	out := control.ServiceStatus{
-		Name: s.Name, Router: s.VRRP, Listen: listen.String(), Protocol: s.Protocol, Forward: s.Forward, Scheduler: s.Scheduler,
+		Name: s.Name, Router: s.Router(listen), Listen: listen.String(), Protocol: s.Protocol, Forward: s.Forward, Scheduler: s.Scheduler,
 	}
 	var live ipvsctl.LiveService
 	if v.tableErr == nil {

@@ -50,7 +50,7 @@ func (d *Director) announcedByOther(router string, role Role) bool {
 	if role.State == vrrp.Leaving || role.Yielding {
 		since = role.Gave
 	}
-	for _, v := range d.effective().VRRP {
+	for _, v := range d.effective().Routers() {
 		if v.Name != router {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 
@@ -109,7 +110,11 @@ func (host) add(link Link, prefix netip.Prefix, with Attributes) error {
 		addr.Broadcast = net.IPv4zero // that is: none
 	}
 	if prefix.Addr().Is6() {
-		addr.Flags = unix.IFA_F_NODAD // usable at once: that nobody else has it is for the protocol to say
+		// Usable at once: that nobody else has it is for the protocol to say.
+		addr.Flags = unix.IFA_F_NODAD
+		// Deprecated for good: no connection of this host's own begins with an
+		// address that moves, unless its program asks for it (RFC 6724, rule 3).
+		addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
 	}
 	addr.LinkIndex, addr.Label = link.Index, with.Label
 	for scope, name := range scopeNames {

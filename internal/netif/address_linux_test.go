@@ -136,6 +136,32 @@ func TestKernelIPv6AddressIsUsableAtOnce(t *testing.T) {
 	}
 }
 
+// sourceFor is the address that this host would speak to another one from.
+func sourceFor(t *testing.T, to string) string {
+	t.Helper()
+	conn, err := net.Dial("udp", "["+to+"]:9")
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String()
+}
+
+// An address that moves begins no connection, as long as there is another one.
+func TestKernelIPv6AddressIsNoSource(t *testing.T) {
+	link, _ := newVeth(t, "eth0", "eth0p")
+	must(t, apply(t, address("eth0", "2001:db8::9/64")).Err())
+	got := kernelAddresses(t, link)["2001:db8::9/64"]
+	if got.Flags&unix.IFA_F_DEPRECATED == 0 || got.Flags&unix.IFA_F_PERMANENT == 0 {
+		t.Errorf("flags %#x, want deprecated, for good", got.Flags)
+	}
+	if source := sourceFor(t, "2001:db8::77"); source != "2001:db8::9" {
+		t.Errorf("source %s, want the only address that there is", source)
+	}
+	must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet("2001:db8::1/64"), Flags: unix.IFA_F_NODAD}))
+	if source := sourceFor(t, "2001:db8::77"); source != "2001:db8::1" {
+		t.Errorf("source %s, want the host's own 2001:db8::1", source)
+	}
+}
+
 func TestKernelMissingInterfaceIsAnErrorOfItsAddressAlone(t *testing.T) {
 	newVeth(t, "eth0", "eth0p")
 	vip := address("eth0", "192.0.2.9/32")

@@ -78,6 +78,40 @@ func TestKernelSysctlsComeBackExactly(t *testing.T) {
 	}
 }
 
+// Whoever listens to Router Advertisements still does when this host forwards, and
+// nobody else begins to.
+func TestKernelForwardingIPv6KeepsRouterAdvertisements(t *testing.T) {
+	newVeth(t, "eth0", "eth0p")
+	newVeth(t, "eth1", "eth1p")
+	accepts := func(ifname string) string {
+		value, err := ReadSysctl("net/ipv6/conf/" + ifname + "/accept_ra")
+		must(t, err)
+		return value
+	}
+	must(t, WriteSysctl("net/ipv6/conf/eth0p/accept_ra", "0"))
+	must(t, WriteSysctl("net/ipv6/conf/eth1/forwarding", "1")) // a router already
+	must(t, WriteSysctl("net/ipv6/conf/eth1p/accept_ra", "2"))
+	before := sysctlTree(t)
+	record := filepath.Join(t.TempDir(), "sysctl.json")
+	for range 2 {
+		_, err := ApplySysctls(record, []Sysctl{{Forwarding6, "1"}})
+		must(t, err)
+		got := map[string]string{}
+		for _, name := range []string{"default", "eth0", "eth0p", "eth1", "eth1p"} {
+			got[name] = accepts(name)
+		}
+		want := map[string]string{"default": "2", "eth0": "2", "eth0p": "0", "eth1": "1", "eth1p": "2"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("accept_ra (-want +got):\n%s", diff)
+		}
+	}
+	_, err := ApplySysctls(record, nil) // no longer wanted
+	must(t, err)
+	if diff := cmp.Diff(before, sysctlTree(t)); diff != "" {
+		t.Errorf("sysctls (-before +after):\n%s", diff)
+	}
+}
+
 func TestKernelSysctlOfAVanishedInterfaceIsForgotten(t *testing.T) {
 	link, _ := newVeth(t, "eth0", "eth0p")
 	record := filepath.Join(t.TempDir(), "sysctl.json")

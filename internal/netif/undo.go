@@ -39,6 +39,8 @@ type SysctlRestore struct {
 // call applied and want no longer has is restored, as by RestoreSysctls. So the
 // call may be repeated at any time, also after a crash half-way.
 //
+// Together with Forwarding6, accept_ra is kept in effect on every interface.
+//
 // If a sysctl in want cannot be read, or the record is damaged or cannot be
 // written, nothing is changed. If one cannot be set, the others are.
 func ApplySysctls(record string, want []Sysctl) ([]SysctlChange, error) {

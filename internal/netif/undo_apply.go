@@ -11,6 +11,10 @@ func (u undo) apply(want []Sysctl) ([]SysctlChange, error) {
 	if err != nil {
 		return nil, err
 	}
+	want, err = u.keepAdvertisements(want)
+	if err != nil {
+		return nil, err
+	}
 	if err := u.plan(record, want); err != nil {
 		return nil, err
 	}
