@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -112,6 +114,7 @@ func printCheck(w io.Writer, cfg *config.Config) {
 				name, n.Priority, taker, milliseconds(n.Crash), taker, milliseconds(n.Planned))
 		}
 		_ = table.Flush()
+		printStakes(w, p)
 		switch {
 		case p.Winner == "":
 			fmt.Fprintln(w, "  With all of them alive, the higher source address is master.")
@@ -121,6 +124,31 @@ func printCheck(w io.Writer, cfg *config.Config) {
 			fmt.Fprintf(w, "  With all of them alive, the master stays; %s wins an election.\n", p.Winner)
 		}
 	}
+}
+
+// printStakes says what trackers can do to the priorities.
+func printStakes(w io.Writer, p config.Preview) {
+	if len(p.Nodes[0].Stakes.Worst) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  node\tbase\tby trackers\tif down")
+	for _, n := range p.Nodes {
+		s := n.Stakes
+		reach := fmt.Sprintf("%d..%d", s.Low, s.High)
+		if s.Low == s.High {
+			reach = fmt.Sprint(s.Low)
+		}
+		if s.Out {
+			reach += ", or out"
+		}
+		effects := make([]string, len(s.Worst))
+		for i, t := range s.Worst {
+			effects[i] = t.Tracker + ": " + t.Effect
+		}
+		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", cmp.Or(n.Node, "(every node)"), n.Priority, reach, strings.Join(effects, "; "))
+	}
+	_ = table.Flush()
 }
 
 // milliseconds rounds up: a promise must not be shorter than the timers.

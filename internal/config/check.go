@@ -34,6 +34,7 @@ func (l *loader) check(sources []*source, node string) {
 		l.checkRouterFamilies(b)
 		l.warnEqual(b)
 	}
+	l.warnMoot()
 	if len(l.vrrp) == 0 && len(l.found.errors) == 0 {
 		l.found.add(place{src: sources[0]}, problem{message: "there is no [[vrrp]] block, so no address to hold"})
 		return

@@ -41,6 +41,8 @@ type NodePreview struct {
 	// Planned is the time from its priority-0 advert to the taker's first one:
 	// Skew of the taker. The leaving master goes on answering meanwhile.
 	Planned time.Duration
+	// Stakes is what trackers can do to the priority.
+	Stakes Stakes
 }
 
 // Preview computes the timing of every virtual router, in the order of c.VRRP.
@@ -48,6 +50,10 @@ func (c *Config) Preview() []Preview {
 	previews := make([]Preview, len(c.VRRP))
 	for i, v := range c.VRRP {
 		previews[i] = preview(v, c.Nodes())
+		for j := range previews[i].Nodes {
+			node := &previews[i].Nodes[j]
+			node.Stakes = stakes(node.Priority, c.Trackers(v))
+		}
 	}
 	return previews
 }

@@ -34,6 +34,12 @@ func TestPreview(t *testing.T) {
 			{Node: "c", Priority: 255, Skew: ms(3.90625), MasterDown: ms(3003.90625)},
 		}},
 	}
+	for i := range want {
+		for j := range want[i].Nodes {
+			node := &want[i].Nodes[j]
+			node.Stakes = Stakes{Low: node.Priority, High: node.Priority, Healthy: node.Priority}
+		}
+	}
 	if diff := cmp.Diff(want, c.Preview()); diff != "" {
 		t.Errorf("preview differs (-want +got):\n%s", diff)
 	}
@@ -41,7 +47,7 @@ func TestPreview(t *testing.T) {
 	// One number for all and no name known: a peer of the same priority is assumed.
 	unnamed := &Config{VRRP: c.VRRP[2:3]}
 	wantUnnamed := []Preview{{VRRP: "number", Interval: 2560 * time.Millisecond, Nodes: []NodePreview{
-		{Priority: 128, Skew: ms(1280), MasterDown: ms(8960), Takes: true, Crash: ms(8960), Planned: ms(1280)},
+		{Priority: 128, Skew: ms(1280), MasterDown: ms(8960), Takes: true, Crash: ms(8960), Planned: ms(1280), Stakes: Stakes{Low: 128, High: 128, Healthy: 128}},
 	}}}
 	if diff := cmp.Diff(wantUnnamed, unnamed.Preview()); diff != "" {
 		t.Errorf("preview without names differs (-want +got):\n%s", diff)
