@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -131,6 +132,10 @@ func renderStatus(s control.Status, p paint) string {
 	for _, r := range s.Routers {
 		renderRouter(&b, r, s.At, p)
 	}
+	for _, g := range s.Groups {
+		fmt.Fprintf(&b, "\n%s %s\n", p.head(g.Name), p.faint("sync group of "+strings.Join(g.Members, ", ")))
+		renderNotified(&b, g.Notified, s.At, p)
+	}
 	for _, service := range s.Services {
 		renderService(&b, service, s.At, p)
 	}
@@ -173,7 +178,7 @@ func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p p
 		why = " (" + r.Reason + ")"
 	}
 	fmt.Fprintf(b, "\n%s %s for %s%s  %s\n", p.head(r.Name), state, age(r.Since, now), why,
-		p.faint(fmt.Sprintf("%s vrid %d, priority %d, advert every %s", r.Interface, r.VRID, r.Priority, r.Interval.Duration())))
+		p.faint(fmt.Sprintf("%s vrid %d, %s, advert every %s", r.Interface, r.VRID, priorityOf(r), r.Interval.Duration())))
 	if r.Ceded {
 		fmt.Fprintf(b, "  %s\n", p.middle("handed over on request: takes over only if the master falls silent or hands back"))
 	}
@@ -201,6 +206,18 @@ func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p p
 		}
 		b.WriteByte('\n')
 	}
+	for _, t := range r.Trackers {
+		renderTracker(b, t, now, p)
+	}
+	renderNotified(b, r.Notified, now, p)
+}
+
+// priorityOf says the effective priority, and the configured one if that differs.
+func priorityOf(r control.RouterStatus) string {
+	if r.BasePriority == 0 || r.BasePriority == r.Priority {
+		return fmt.Sprintf("priority %d", r.Priority)
+	}
+	return fmt.Sprintf("priority %d of %d (%s)", r.Priority, r.BasePriority, cmp.Or(r.PriorityReason, "reason unknown"))
 }
 
 func renderService(b *strings.Builder, s control.ServiceStatus, now time.Time, p paint) {

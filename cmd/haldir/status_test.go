@@ -33,7 +33,15 @@ func everything() control.Status {
 		},
 		Routers: []control.RouterStatus{
 			{
-				Name: "edge", Interface: "eth0", VRID: 51, State: "master", Since: ago(25 * time.Hour), Reason: "master silent", Priority: 150,
+				Name: "edge", Interface: "eth0", VRID: 51, State: "master", Since: ago(25 * time.Hour), Reason: "master silent", Priority: 110, BasePriority: 150,
+				PriorityReason: "process named down: -40",
+				Trackers: []control.TrackerStatus{
+					{Name: "interface eth1", State: "up", Since: ago(time.Hour)},
+					{Name: "process named", State: "down", Since: ago(time.Minute), Checked: &recent, Reason: "process not running", Detail: "0 of 1", Weight: -40, Effect: "-40"},
+					{Name: "gateway 192.0.2.254 by ping", State: "unknown", Reason: "check cannot be made", Detail: "no socket", Warning: true},
+					{Name: "script /uplink", State: "down", Since: ago(time.Minute), Checked: &recent, Reason: "timeout", Stale: true, Effect: "not eligible"},
+				},
+				Notified: &control.NotifyStatus{State: "master", At: ago(25 * time.Hour), Took: &recent},
 				Interval: control.Of(time.Second), Peer: &control.PeerStatus{Address: "192.0.2.2", Priority: 100, Age: control.Of(25 * time.Hour)},
 				Addresses: []control.AddressStatus{
 					{Address: "192.0.2.100/24", Interface: "eth0", Present: &yes, Ours: true, Announced: ago(42 * time.Second)},
@@ -48,6 +56,12 @@ func everything() control.Status {
 				Interval: control.Of(100 * time.Millisecond), Peer: &control.PeerStatus{Address: "10.0.0.2", Priority: 150, Age: control.Of(33 * time.Millisecond)},
 			},
 			{Name: "lost", Interface: "eth2", VRID: 53, State: "unknown", Interval: control.Of(time.Second)},
+		},
+		Groups: []control.GroupStatus{
+			{Name: "both", Members: []string{"edge", "inner"}, Notified: &control.NotifyStatus{
+				State: "backup", At: ago(time.Minute), Took: &recent, Problem: "http://hooks.example.org: connection refused", Again: now.Add(4 * time.Second),
+			}},
+			{Name: "other", Members: []string{"a", "b"}, Notified: &control.NotifyStatus{State: "fault", At: ago(time.Second)}},
 		},
 		Directors: []control.DirectorStatus{
 			{

@@ -38,7 +38,9 @@ type Status struct {
 	Config    ConfigStatus    `json:"config"`
 	Processes []ProcessStatus `json:"processes"`
 	Routers   []RouterStatus  `json:"routers"`
-	Services  []ServiceStatus `json:"services"`
+	// Groups are the sync groups.
+	Groups   []GroupStatus   `json:"sync_groups,omitempty"`
+	Services []ServiceStatus `json:"services"`
 	// Removed are services that the configuration no longer has, while the
 	// connections of their servers end.
 	Removed []RemovedStatus `json:"removed,omitempty"`
@@ -98,8 +100,16 @@ type RouterStatus struct {
 	Ineligible string `json:"ineligible,omitempty"`
 	// Ceded is set after a hand-over on request until this node is master again: it
 	// does not preempt.
-	Ceded     bool              `json:"ceded,omitempty"`
-	Priority  uint8             `json:"priority"`
+	Ceded bool `json:"ceded,omitempty"`
+	// Priority is the effective one, as the speaker has it; BasePriority is the
+	// configured one, and PriorityReason what the trackers say to it.
+	Priority       uint8  `json:"priority"`
+	BasePriority   uint8  `json:"base_priority"`
+	PriorityReason string `json:"priority_reason,omitempty"`
+	// Trackers are all that the router depends on.
+	Trackers []TrackerStatus `json:"trackers,omitempty"`
+	// Notified is absent as long as nobody was told anything.
+	Notified  *NotifyStatus     `json:"notified,omitempty"`
 	Interval  Milliseconds      `json:"interval_ms"`
 	Source    string            `json:"source,omitempty"` // of own adverts
 	Master    string            `json:"master,omitempty"` // address of the master, empty if unknown

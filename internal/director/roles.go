@@ -16,6 +16,7 @@ func (d *Director) adopt(s speaker.State) {
 	if !s.Configured {
 		return
 	}
+	standings := make(map[string]track.Standing)
 	for _, r := range s.Routers {
 		before := d.roles[r.Name]
 		role := Role{State: r.State, Master: r.Master, Since: r.Since, Epoch: r.Since, Reason: r.Reason, Interval: r.Interval, Ceded: r.Ceded}
@@ -24,11 +25,9 @@ func (d *Director) adopt(s speaker.State) {
 		}
 		role.Decided = before.Decided || decides(r.State, r.Master, r.Reason)
 		d.roles[r.Name] = role
-		if d.standings == nil {
-			d.standings = make(map[string]track.Standing)
-		}
-		d.standings[r.Name] = track.Standing{Priority: r.Priority, Eligible: r.Ineligible != vrrp.ReasonTracker && r.Ineligible != vrrp.ReasonWaiting}
+		standings[r.Name] = track.Standing{Priority: r.Priority, Eligible: r.Ineligible != vrrp.ReasonTracker && r.Ineligible != vrrp.ReasonWaiting}
 	}
+	d.standings = standings // a status may still read the earlier ones
 }
 
 // resume says, for a speaker that follows one that died, where to go on.

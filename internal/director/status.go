@@ -46,6 +46,7 @@ type view struct {
 	claims   map[netip.Addr]claim
 	peers    []peer.Peer
 	pools    map[ipvsctl.ServiceKey]Pool
+	track    trackView
 
 	maintenance        *control.Maintenance
 	maintenanceProblem string
@@ -77,6 +78,7 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 		v.pools, v.overrides, v.leaving = d.pools, d.overrides, d.leaving // never changed, only replaced
 		v.roles, v.health, v.claims = maps.Clone(d.roles), maps.Clone(d.health), maps.Clone(d.claims)
 		v.probes = d.probes
+		v.track = d.viewTracking(time.Now())
 		v.peers = d.peers.book.Peers(time.Now())
 		if d.lastReload != nil {
 			last := *d.lastReload
@@ -163,6 +165,7 @@ func (v *view) status() control.Status {
 			s.Services = append(s.Services, v.service(service.At(listen), listen))
 		}
 	}
+	s.Groups = v.groups()
 	s.Removed = v.removed()
 	for _, key := range v.applied.Table.Foreign {
 		if _, there := v.table.Find(key); there {
@@ -211,6 +214,7 @@ func (v *view) router(r config.VRRP) control.RouterStatus {
 		status.Extra = i >= len(r.Addresses)
 		out.Addresses = append(out.Addresses, status)
 	}
+	v.tracking(&out, r)
 	return out
 }
 
@@ -375,6 +379,7 @@ func (v *view) problems(s *control.Status) []string {
 	for _, r := range s.Routers {
 		v.routerProblems(say, r)
 	}
+	v.trackingProblems(say, s)
 	for _, service := range s.Services {
 		holds := v.roles[service.Router].Holds()
 		what := fmt.Sprintf("service %q at %s", service.Name, service.Listen)

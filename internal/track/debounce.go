@@ -11,6 +11,7 @@ type Debounce struct {
 	status             Status
 	seen               Status // the latest news
 	at                 time.Time
+	since              time.Time // of status
 }
 
 // See takes news of the link. News that repeats what is known changes nothing.
@@ -28,7 +29,7 @@ func (d *Debounce) See(now time.Time, up bool) {
 // Advance lets the time pass until now.
 func (d *Debounce) Advance(now time.Time) {
 	if due, waits := d.Deadline(); waits && !now.Before(due) {
-		d.status = d.seen
+		d.status, d.since = d.seen, due
 	}
 }
 
@@ -45,6 +46,9 @@ func (d *Debounce) Deadline() (time.Time, bool) {
 	}
 	return d.at.Add(d.UpDelay), true
 }
+
+// Since returns when the status became what it is.
+func (d *Debounce) Since() time.Time { return d.since }
 
 // Status returns what is believed of the link.
 func (d *Debounce) Status() Status { return d.status }
