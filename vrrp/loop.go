@@ -35,6 +35,7 @@ type loop struct {
 	sending     []*link
 	transitions []Transition
 	sweep       bool // a router reached Init in this turn
+	lateness    Lateness
 
 	news    chan news
 	batches chan *batch
@@ -102,6 +103,9 @@ func (l *loop) advance(now time.Time) {
 	for l.due(now) {
 		r := l.timers[0]
 		r.noteLateness(now)
+		if r.state() == Master {
+			l.lateness.add(r.late)
+		}
 		l.drive(now, r, nil)
 	}
 }
@@ -137,6 +141,9 @@ func (l *loop) perform(r *router, actions []Action) {
 			r.link.enqueue(r, a.Outgoing)
 		case ActionTransition:
 			l.transitions = append(l.transitions, a.Transition)
+			if a.Transition.From != a.Transition.To {
+				r.entered[a.Transition.To]++
+			}
 			l.sweep = l.sweep || a.Transition.To == Init
 		}
 	}

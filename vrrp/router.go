@@ -34,6 +34,7 @@ type router struct {
 	mismatchOf     netip.Addr
 	mismatchLimit  logLimit
 	late, maxLate  time.Duration
+	entered        [len(stateNames)]uint64
 }
 
 // heard is the last valid advert.
@@ -99,7 +100,7 @@ func (r *router) status(now time.Time) RouterStatus {
 	s := RouterStatus{
 		RouterConfig: r.cfg, State: Init, Since: r.created, Sent: r.sent, Received: r.received,
 		LatestLateness: r.late, MaxLateness: r.maxLate, Problem: r.problem(),
-		Dropped: map[string]uint64{},
+		Dropped: map[string]uint64{}, Entered: map[string]uint64{},
 	}
 	s.Authentication = ""
 	s.Addresses, s.Peers = slices.Clone(r.cfg.Addresses), slices.Clone(r.cfg.Peers)
@@ -113,6 +114,11 @@ func (r *router) status(now time.Time) RouterStatus {
 	}
 	if r.heard.from.IsValid() {
 		s.Heard = &Heard{From: r.heard.from, Priority: r.heard.priority, Interval: r.heard.interval, Age: now.Sub(r.heard.at), Checksum: r.heard.checksum}
+	}
+	for state, n := range r.entered {
+		if n > 0 {
+			s.Entered[State(state).String()] = n
+		}
 	}
 	for reason, n := range r.dropped {
 		if n > 0 {

@@ -136,6 +136,20 @@ func (s *Speaker) Status(ctx context.Context) ([]RouterStatus, error) {
 	}
 }
 
+// Lateness returns how late adverts were sent.
+func (s *Speaker) Lateness(ctx context.Context) (Lateness, error) {
+	reply := make(chan Lateness, 1)
+	s.post(func(_ time.Time, l *loop) { reply <- l.lateness })
+	select {
+	case lateness := <-reply:
+		return lateness, nil
+	case <-s.done:
+		return Lateness{}, fmt.Errorf("reading the lateness of adverts: %w", ErrStopped)
+	case <-ctx.Done():
+		return Lateness{}, fmt.Errorf("reading the lateness of adverts: %w", ctx.Err())
+	}
+}
+
 // post queues a function for the loop.
 func (s *Speaker) post(fn func(now time.Time, l *loop)) {
 	s.mu.Lock()

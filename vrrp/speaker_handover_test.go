@@ -1,6 +1,7 @@
 package vrrp_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -50,5 +51,21 @@ func TestIneligibleRouterTakesNoPartUntilItIsEligible(t *testing.T) {
 		a.Link("eth0", true)
 		time.Sleep(10 * time.Second)
 		w.want("17.21875s a: backup to init: maintenance", "17.21875s a: init to init: maintenance")
+	})
+}
+
+func TestCountersOfTransitionsAndLateness(t *testing.T) {
+	inBubble(t, func(w *world) {
+		a := w.node("a", alpha)
+		a.Set([]vrrp.RouterConfig{config(200)}, nil)
+		time.Sleep(6 * time.Second) // the takeover after 3.2 s, and two adverts on time
+		w.took()
+		if got, want := a.status().Entered, map[string]uint64{"backup": 1, "master": 1}; !maps.Equal(got, want) {
+			w.Errorf("entered %v, want %v", got, want)
+		}
+		lateness, err := a.Lateness(w.Context())
+		if err != nil || lateness.Count() != 2 || lateness.Max != 0 {
+			w.Errorf("lateness %+v, %v, want two adverts on time", lateness, err)
+		}
 	})
 }

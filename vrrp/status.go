@@ -60,6 +60,9 @@ type RouterStatus struct {
 	// Dropped counts by DropReason.String the packets with this router's VRID
 	// that failed a receive check. It holds no zeros.
 	Dropped map[string]uint64 `json:"dropped"`
+	// Entered counts the changes of state by the state that was entered. It holds
+	// no zeros.
+	Entered map[string]uint64 `json:"entered"`
 	// Problem says what keeps the router from working; empty if nothing does.
 	Problem string `json:"problem"`
 	// LatestLateness and MaxLateness say how late timers were handled.

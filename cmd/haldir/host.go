@@ -173,6 +173,14 @@ func (h *host) Claims(ctx context.Context, ifname string, held func(netip.Addr) 
 	return arp.Claims(ctx, ifname, held, sink)
 }
 
+func (h *host) Claimant(ctx context.Context, ifname string, address netip.Addr, wait time.Duration) (string, error) {
+	answer, found, err := arp.Reach(ctx, ifname, address, wait)
+	if !found {
+		return "", err
+	}
+	return answer.MAC.String(), nil
+}
+
 // watchAgainAfter is the pause after the watch of links and addresses failed.
 const watchAgainAfter = time.Second
 

@@ -230,11 +230,6 @@ func (r Real) String() string {
 	return netip.AddrPortFrom(r.Address, r.Port).String()
 }
 
-// API says where the control socket is.
-type API struct {
-	Socket string // absolute path; empty is haldir.sock in the run directory
-}
-
 // Nodes returns every node name that a priority table lists, sorted.
 func (c *Config) Nodes() []string {
 	names := map[string]bool{}

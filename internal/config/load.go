@@ -52,7 +52,7 @@ type loader struct {
 	groups   []*groupBlock
 	services []*serviceBlock
 	sync     *syncBlock // nil: there is none
-	socket   field[string]
+	api      API
 	pending  []*table // [[service]] tables, read when the virtual addresses are known
 	tables   map[string]place
 
@@ -81,7 +81,7 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	if len(l.found.errors) > 0 {
 		return nil, l.found.errors
 	}
-	c := &Config{Node: name, API: API{Socket: l.socket.or("")}, Warnings: l.found.warnings}
+	c := &Config{Node: name, API: l.api, Warnings: l.found.warnings}
 	for _, src := range sources {
 		c.Files = append(c.Files, src.name)
 		c.Texts = append(c.Texts, Text{Name: src.name, Text: src.text})
@@ -155,14 +155,6 @@ func (l *loader) once(name string, at place) {
 		return
 	}
 	l.tables[name] = at
-}
-
-func (l *loader) decodeAPI(t *table) {
-	const legal = "an absolute path of at most 107 bytes"
-	l.socket = t.str("socket", legal)
-	if f := l.socket; f.good && (!strings.HasPrefix(f.value, "/") || len(f.value) > 107 || strings.ContainsRune(f.value, 0)) {
-		l.found.add(f.place, problem{message: "not a path for a socket", legal: legal})
-	}
 }
 
 func (l *loader) readServices() {

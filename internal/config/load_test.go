@@ -297,6 +297,7 @@ func TestDigest(t *testing.T) {
 		"comment":        minimal + "# nothing\n",
 		"node name":      minimal + "[node]\nname = \"lvs2\"\n",
 		"socket":         minimal + "[api]\nsocket = \"/tmp/s\"\n",
+		"listen":         minimal + "[api]\nlisten = \"127.0.0.1:9512\"\n",
 		"default stated": minimal + "interval = \"1s\"\nversion = 3\nchecksum = \"rfc5798\"\n",
 	} {
 		if digest(text, testHost()) != base {

@@ -27,7 +27,7 @@ func sections() []section {
 		{"[connection_sync]", connectionSyncKeys(), nil},
 		{"[vrrp.notify]", append(NotifyStates(), "user", "timeout"), nil},
 		{"[sync_group.notify]", append(NotifyStates(), "user", "timeout"), nil},
-		{"[api]", []string{"socket"}, nil},
+		{"[api]", []string{"socket", "listen"}, nil},
 	}
 }
 

@@ -35,6 +35,12 @@ type Status struct {
 	// Maintenance is set while an operator keeps this node from becoming master.
 	Maintenance *Maintenance `json:"maintenance,omitempty"`
 
+	// Lateness is that of adverts since the speaker started; absent if it could not
+	// be read.
+	Lateness *LatenessStatus `json:"advert_lateness,omitempty"`
+	// EventsLost counts events of the journal that never came to the disk.
+	EventsLost uint64 `json:"events_lost,omitempty"`
+
 	Config    ConfigStatus    `json:"config"`
 	Processes []ProcessStatus `json:"processes"`
 	Routers   []RouterStatus  `json:"routers"`
@@ -101,6 +107,13 @@ type RouterStatus struct {
 	// Ceded is set after a hand-over on request until this node is master again: it
 	// does not preempt.
 	Ceded bool `json:"ceded,omitempty"`
+	// SplitBrain is set while another node is master too; SplitBrains counts how
+	// often that began since the director started.
+	SplitBrain  *SplitBrain `json:"split_brain,omitempty"`
+	SplitBrains uint64      `json:"split_brains"`
+	// Transitions counts the changes of state by the state that was entered.
+	Transitions map[string]uint64 `json:"transitions,omitempty"`
+
 	// Priority is the effective one, as the speaker has it; BasePriority is the
 	// configured one, and PriorityReason what the trackers say to it.
 	Priority       uint8  `json:"priority"`
@@ -146,6 +159,8 @@ type AddressStatus struct {
 	PutBack int `json:"put_back,omitempty"`
 	// Announced is when the last gratuitous ARP left; zero if none did.
 	Announced time.Time `json:"announced,omitzero"`
+	// Announcements counts the frames that announced it since it is held.
+	Announcements uint64 `json:"announcements"`
 	// ClaimedBy is the hardware address of the last other station that claimed
 	// the address by ARP; absent if none was heard since the director started.
 	ClaimedBy string        `json:"claimed_by,omitempty"`

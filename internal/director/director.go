@@ -106,6 +106,11 @@ type Director struct {
 
 	journal *journal.Journal
 
+	web *web
+
+	rivals map[string]*rival // by router
+	asking chan struct{}     // holds a value for each question under way
+
 	rolesChanged chan struct{} // closed and replaced when roles change
 
 	generation  uint64
@@ -132,6 +137,9 @@ type Director struct {
 func New(o Options) *Director {
 	return &Director{
 		journal: journal.New(eventsPath(o.StateDir)),
+		web:     newWeb(),
+		rivals:  make(map[string]*rival),
+		asking:  make(chan struct{}, questions),
 
 		Options:      o,
 		reloads:      make(chan struct{}, 1),
@@ -187,6 +195,8 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 		d.parts.Go(func() { ended <- part() })
 	}
 
+	d.web.set(d.config.API.Listen)
+	d.parts.Go(func() { d.web.run(background, d) })
 	err = d.begin(ctx)
 	if err == nil {
 		d.parts.Go(func() { d.watchDrains(background) })

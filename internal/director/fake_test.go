@@ -212,6 +212,17 @@ func (h *fakeHost) Claims(ctx context.Context, _ string, held func(netip.Addr) b
 	}
 }
 
+// Claimant finds another host of the segment that has the address.
+func (h *fakeHost) Claimant(_ context.Context, _ string, address netip.Addr, _ time.Duration) (string, error) {
+	for _, other := range h.segment.others(h) {
+		all, _ := other.Addresses(context.Background())
+		if slices.ContainsFunc(all, func(p netif.PresentAddress) bool { return p.Prefix.Addr() == address }) {
+			return "02:00:00:00:00:99", nil
+		}
+	}
+	return "", nil
+}
+
 // segment carries announcements between fake hosts.
 type segment struct {
 	mu        sync.Mutex
@@ -229,6 +240,21 @@ func (s *segment) listen(h *fakeHost) <-chan arp.Claim {
 	}
 	s.listeners[h] = make(chan arp.Claim, 16)
 	return s.listeners[h]
+}
+
+func (s *segment) others(but *fakeHost) []*fakeHost {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var others []*fakeHost
+	for h := range s.listeners {
+		if h != but {
+			others = append(others, h)
+		}
+	}
+	return others
 }
 
 func (s *segment) announce(from *fakeHost, c arp.Claim) {

@@ -48,6 +48,7 @@ type Host interface {
 	// Claims reports each ARP packet on an interface in which another station
 	// claims an address that is held, until ctx ends.
 	Claims(ctx context.Context, ifname string, held func(netip.Addr) bool, sink func(arp.Claim)) error
+	Claimer
 	// Run watches links and addresses and sends announcements until ctx ends.
 	// The sink must not block.
 	Run(ctx context.Context, sink func(netif.Event)) error

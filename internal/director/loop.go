@@ -38,8 +38,13 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 	}
 	converse := time.NewTicker(tellEvery)
 	defer converse.Stop()
+	watch := time.NewTimer(0)
+	defer watch.Stop()
 	fromChecker, fromSupervisor := d.Checker.Receive(), d.Supervisor.Receive()
 	for {
+		if at, any := d.nextWatch(); any {
+			watch.Reset(time.Until(at))
+		}
 		if d.handedOver && !d.yielding() {
 			return d.finish()
 		}
@@ -73,6 +78,8 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 			d.update()
 		case r := <-d.drainNews:
 			d.counted(r, time.Now())
+		case now := <-watch.C:
+			d.watchRivals(now)
 		case c := <-d.heardClaims:
 			d.claimed(c)
 		case <-bound:
@@ -265,6 +272,7 @@ func (d *Director) note(t vrrp.Transition) {
 		d.reannounce(t)
 	}
 	d.transitionHappened(t)
+	d.noteRival(t)
 	d.Log.Debug("vrrp", "router", t.Router, "from", t.From, "to", t.To, "reason", string(t.Reason), "master", t.Master)
 }
 

@@ -82,6 +82,7 @@ func (d *Director) change(next *config.Config, live ipvsctl.LiveTable, err error
 	old := d.effective()
 	d.retire(d.config, next)
 	d.config, d.loaded = next, result.At
+	d.web.set(next.API.Listen)
 	d.keepInForce()
 	d.setLeaving(append(d.leaving, departures(d.table, old, d.effective(), d.roles, result.At)...))
 	result.Changes = append(result.Changes, d.dropOverrides()...)

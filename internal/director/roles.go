@@ -25,6 +25,7 @@ func (d *Director) adopt(s speaker.State) {
 		}
 		role.Decided = before.Decided || decides(r.State, r.Master, r.Reason)
 		d.roles[r.Name] = role
+		d.rivalOf(r.Name)
 		standings[r.Name] = track.Standing{Priority: r.Priority, Eligible: r.Ineligible != vrrp.ReasonTracker && r.Ineligible != vrrp.ReasonWaiting}
 	}
 	d.standings = standings // a status may still read the earlier ones

@@ -53,6 +53,9 @@ type view struct {
 	overrides          overrides
 	leaving            []departure
 	journalProblem     string
+	eventsLost         uint64
+	webProblem         string
+	rivals             map[string]rival
 
 	// What was asked for this status, each with the error if there was none.
 	speaker      speaker.State
@@ -73,6 +76,10 @@ type view struct {
 func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	v := view{options: d.Options}
 	err := d.do(ctx, func() {
+		v.rivals = make(map[string]rival, len(d.rivals))
+		for name, r := range d.rivals {
+			v.rivals[name] = *r
+		}
 		v.maintenance, v.maintenanceProblem = d.maintenance, d.maintenanceProblem
 		v.config, v.loaded, v.children = d.config, d.loaded, d.children
 		v.pools, v.overrides, v.leaving = d.pools, d.overrides, d.leaving // never changed, only replaced
@@ -107,7 +114,8 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	}
 	v.announced, v.announcedErr = d.Host.Announced(kernel)
 	v.applied = d.applier.outcome()
-	v.journalProblem, _ = d.journal.Trouble()
+	v.journalProblem, v.eventsLost = d.journal.Trouble()
+	v.webProblem = d.web.trouble()
 	<-asked
 	v.now = time.Now()
 	return v.status(), nil
@@ -147,6 +155,7 @@ func (v *view) status() control.Status {
 		Config:      control.ConfigStatus{Path: v.options.Path, Digest: v.config.Digest, Loaded: v.loaded, LastReload: v.reload},
 		Maintenance: v.maintenance,
 		Problems:    []string{},
+		EventsLost:  v.eventsLost,
 	}
 	if v.children.Supervisor != 0 {
 		s.Processes = append(s.Processes, control.ProcessStatus{Role: string(process.Supervisor), PID: v.children.Supervisor, Since: v.children.Since})
@@ -178,6 +187,9 @@ func (v *view) status() control.Status {
 		}
 	}
 	slices.Sort(s.Unknown)
+	if v.speakerErr == nil {
+		s.Lateness = lateness(v.speaker.Lateness)
+	}
 	for _, p := range v.peers {
 		s.Directors = append(s.Directors, v.director(p))
 	}
@@ -201,6 +213,10 @@ func (v *view) router(r config.VRRP) control.RouterStatus {
 		out.Sent, out.Received, out.Dropped = live.Sent, live.Received, live.Dropped
 		out.Lateness, out.MaxLate = control.Of(live.LatestLateness), control.Of(live.MaxLateness)
 		out.Problem = live.Problem
+		out.Transitions = live.Entered
+		if second, known := v.rivals[r.Name]; known {
+			out.SplitBrain, out.SplitBrains = second.status(v.now), second.episodes
+		}
 		out.Ineligible, out.Ceded = string(live.Ineligible), live.Ceded
 		if h := live.Heard; h != nil {
 			out.Peer = &control.PeerStatus{
@@ -237,7 +253,7 @@ func (v *view) address(ifname string, prefix netip.Prefix) control.AddressStatus
 	}
 	out.PutBack = v.applied.PutBack[address]
 	announced := v.announced[arp.Target{Interface: ifname, Address: prefix.Addr()}]
-	out.Announced = announced.Last
+	out.Announced, out.Announcements = announced.Last, announced.Frames
 	out.Error = cmp.Or(out.Error, announced.Problem)
 	if c, ok := v.claims[prefix.Addr()]; ok {
 		age := control.Since(c.at, v.now)
@@ -373,6 +389,9 @@ func (v *view) problems(s *control.Status) []string {
 	if v.journalProblem != "" {
 		say("the journal of events is kept in memory alone: %s", v.journalProblem)
 	}
+	if v.webProblem != "" {
+		say("%s", v.webProblem)
+	}
 	if v.maintenanceProblem != "" {
 		say("whether this node is in maintenance is not known: %s", v.maintenanceProblem)
 	}
@@ -450,6 +469,9 @@ func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) 
 	if r.Problem != "" {
 		say("virtual router %q: %s", r.Name, r.Problem)
 	}
+	if second := r.SplitBrain; second != nil {
+		say("virtual router %q: split brain: %s is master too, by %s (since %s)", r.Name, second.With, second.Evidence, second.Since.Format(time.RFC3339))
+	}
 	holds := r.State == vrrp.Master.String() || r.State == vrrp.Leaving.String()
 	for _, a := range r.Addresses {
 		switch {
@@ -467,11 +489,11 @@ func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) 
 		if a.PutBack >= fightShown {
 			say("virtual router %q: another program keeps removing %s from %s (put back %d times within a minute)", r.Name, a.Address, a.Interface, a.PutBack)
 		}
-		if a.Claimed != nil && r.State == vrrp.Master.String() && a.Claimed.Duration() < min(conflictTime, v.now.Sub(r.Since)-yieldBound) {
+		if a.Claimed != nil && r.SplitBrain == nil && r.State == vrrp.Master.String() && a.Claimed.Duration() < min(conflictTime, v.now.Sub(r.Since)-yieldBound) {
 			say("virtual router %q: %s is claimed by %s too (%s ago)", r.Name, a.Address, a.ClaimedBy, a.Claimed.Duration().Round(time.Millisecond))
 		}
 	}
-	if p := r.Peer; p != nil && r.State == vrrp.Master.String() && p.Priority > 0 && p.Age < 3*p.Interval &&
+	if p := r.Peer; p != nil && r.SplitBrain == nil && r.State == vrrp.Master.String() && p.Priority > 0 && p.Age < 3*p.Interval &&
 		v.now.Sub(r.Since) > 3*p.Interval.Duration() {
 		say("virtual router %q: %s is master too (heard %.0f ms ago)", r.Name, p.Address, float64(p.Age))
 	}

@@ -67,6 +67,7 @@ func (d *Director) announcedByOther(router string, role Role) bool {
 func (d *Director) claimed(c arp.Claim) {
 	d.claims[c.Address] = claim{mac: c.MAC, at: time.Now()}
 	d.letGo(func(name string, role Role) bool { return d.announcedByOther(name, role) })
+	d.suspect(c.Address)
 }
 
 // letGo ends the yielding of the routers for which done returns true.

@@ -18,6 +18,7 @@ var layers = [][]string{
 	{"internal/track", "internal/notify"},
 	{"internal/config", "internal/process", "internal/firewall"},
 	{"internal/speaker", "internal/checker", "internal/control", "internal/facts", "realserver"},
+	{"internal/metrics"},
 	{"internal/director", "internal/doctor"},
 	{"lab"},
 	{"cmd"},

@@ -72,4 +72,5 @@ type State struct {
 	// Configured is false in a speaker that was never told its routers.
 	Configured bool                `json:"configured"`
 	Routers    []vrrp.RouterStatus `json:"routers"`
+	Lateness   vrrp.Lateness       `json:"lateness"` // of adverts
 }

@@ -147,7 +147,11 @@ func (s *server) state(ctx context.Context, kind string, id uint64) error {
 	if err != nil {
 		return fmt.Errorf("reading the routers' state: %w", err)
 	}
-	s.send(kind, State{ID: id, At: time.Now(), Configured: s.configured, Routers: routers})
+	lateness, err := s.speaker.Lateness(ctx)
+	if err != nil {
+		return err
+	}
+	s.send(kind, State{ID: id, At: time.Now(), Configured: s.configured, Routers: routers, Lateness: lateness})
 	return nil
 }
 
