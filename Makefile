@@ -38,7 +38,7 @@ test-native:
 
 test-guest: build
 	scripts/install-test-tools
-	$(GO) run ./lab/guest/guestrun -timeout 15m -with ipvsadm -file /data/haldir=$(BIN) \
+	$(GO) run ./lab/guest/guestrun -timeout 15m -with ipvsadm -with ip -file /data/haldir=$(BIN) \
 		-env HALDIR_BINARY=/data/haldir -env HALDIR_TEST_REQUIRE=root,ipvs,ipvsadm \
 		$(addprefix -test ,$(GUEST_TESTS)) -- -test.v
 
