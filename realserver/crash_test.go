@@ -46,11 +46,25 @@ func desired(t *testing.T, services ...config.Service) State {
 }
 
 func everyMode(t *testing.T) State {
-	return desired(t,
+	return desired(t, append(plainModes(),
+		tunnelled("gue", "192.0.2.103:80", "gue", 6080), tunnelled("gre", "192.0.2.104:80", "gre", 0))...)
+}
+
+// plainModes are those without other tunnels than IP in IP.
+func plainModes() []config.Service {
+	return []config.Service{
 		service("dr", "dr", "192.0.2.100:80", "192.0.2.11"),
 		service("tun", "tun", "192.0.2.101:80", "192.0.2.11"),
 		service("nat", "nat", "192.0.2.100:81", "192.0.2.11"),
-		redirected("redirect", "192.0.2.102:80", "192.0.2.11", 8080))
+		redirected("redirect", "192.0.2.102:80", "192.0.2.11", 8080),
+	}
+}
+
+// tunnelled is a service by TUN in other than IP in IP.
+func tunnelled(name, listen, kind string, port uint16) config.Service {
+	s := service(name, "tun", listen, "192.0.2.11")
+	s.Attributes.Tunnel = config.Tunnel{Type: kind, Port: port}
+	return s
 }
 
 // redirected is a service by DR that its real server redirects to a port.
@@ -60,6 +74,8 @@ func redirected(name, listen, real string, to uint16) config.Service {
 	s.Real[0].Port, s.Real[0].Redirects = to, to != 0
 	return s
 }
+
+func gueOnly(t *testing.T) State { return desired(t, tunnelled("gue", "192.0.2.103:80", "gue", 6081)) }
 
 func natOnly(t *testing.T) State {
 	return desired(t, service("nat", "nat", "192.0.2.100:81", "192.0.2.11"))
@@ -153,6 +169,7 @@ func TestAChangeOfModeEndsRightAfterAKillAtAnyStep(t *testing.T) {
 		from, to func(*testing.T) State
 	}{
 		{"from every mode to nat", everyMode, natOnly},
+		{"from every mode to gue", everyMode, gueOnly},
 		{"from nat to every mode", natOnly, everyMode},
 	}
 	for _, change := range changes {

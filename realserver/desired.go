@@ -47,6 +47,7 @@ type needs struct {
 	addresses map[netif.Address]names
 	replies   map[netip.Addr]names
 	redirects map[netif.Redirect]names
+	ports     map[uint16]names
 	own       map[HostAddress]bool
 	endpoints map[netip.AddrPort]bool
 }
@@ -62,7 +63,7 @@ type (
 func newNeeds() needs {
 	return needs{
 		map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{},
-		map[netif.Redirect]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+		map[netif.Redirect]names{}, map[uint16]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
 	}
 }
 
@@ -80,20 +81,24 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 		n.hold(service, Loopback)
 		n.serve(service, service.Listen...)
 	case "tun":
-		if kind := service.Attributes.Tunnel.Type; kind != "" && kind != "ipip" {
-			return fmt.Errorf("service %q: haldir sets up no real server for tunnels of type %s", service.Name, kind)
+		device := Tunnel
+		switch wrapping := service.Attributes.Tunnel; wrapping.Type {
+		case "gre":
+			device = TunnelGRE
+		case "gue":
+			put(n.ports, wrapping.Port, service)
 		}
 		// A director in the same segment would ask this host for the VIP like any
 		// other.
 		n.hide(service, ifname)
-		put(n.tunnels, Tunnel, service)
+		put(n.tunnels, device, service)
 		// Packets arrive on the tunnel from anywhere, and replies leave by another
 		// interface. The kernel takes the larger value of all and the interface: 0
 		// would not hold against a strict all (1), and lowering all would disarm
 		// the other interfaces. Loose (2) holds against both and drops only what
 		// comes from a source to which no reply could be routed anyway.
-		n.set(service, Tunnel, "rp_filter", "2", "")
-		n.hold(service, Tunnel)
+		n.set(service, device, "rp_filter", "2", "")
+		n.hold(service, device)
 		n.serve(service, service.Listen...)
 	case "nat":
 		// A host that follows a redirect replies past the director.
@@ -171,6 +176,11 @@ func (n needs) state(vips []netip.Addr) State {
 	for name, services := range n.tunnels {
 		s.Tunnels = append(s.Tunnels, TunnelState{name, services.sorted()})
 	}
+	slices.SortFunc(s.Tunnels, func(a, b TunnelState) int { return strings.Compare(a.Name, b.Name) })
+	for port, services := range n.ports {
+		s.Ports = append(s.Ports, Port{port, services.sorted()})
+	}
+	slices.SortFunc(s.Ports, func(a, b Port) int { return cmp.Compare(a.Port, b.Port) })
 	for key, services := range n.addresses {
 		s.Addresses = append(s.Addresses, Address{key, services.sorted()})
 	}

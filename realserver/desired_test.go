@@ -89,6 +89,18 @@ func TestDesired(t *testing.T) {
 			},
 		},
 		{
+			"gue and gre have devices of their own",
+			[]config.Service{tunnelled("web", "192.0.2.100:80", "gue", 6080), tunnelled("dns", "192.0.2.101:53", "gre", 0)},
+			host("eth0", "192.0.2.11"),
+			State{
+				Sysctls: append(hidden("eth0", "dns", "web"),
+					sysctl("gre0/rp_filter", "2", "", "dns"), sysctl("tunl0/rp_filter", "2", "", "web")),
+				Tunnels:   []TunnelState{{"gre0", []string{"dns"}}, {"tunl0", []string{"web"}}},
+				Ports:     []Port{{6080, []string{"web"}}},
+				Addresses: []Address{address("gre0", "192.0.2.101/32", "dns"), address("tunl0", "192.0.2.100/32", "web")},
+			},
+		},
+		{
 			"nat needs no address", []config.Service{service("web", "nat", "192.0.2.100:80", "10.0.0.11")},
 			host("eth1", "10.0.0.11"),
 			State{
@@ -191,8 +203,6 @@ func TestDesiredNamesWhereConnectionsEnd(t *testing.T) {
 
 func TestDesiredRefuses(t *testing.T) {
 	web := service("web", "dr", "192.0.2.100:80", "192.0.2.11")
-	wrapped := service("web", "tun", "192.0.2.100:80", "192.0.2.11")
-	wrapped.Attributes.Tunnel.Type = "gre"
 	tests := []struct {
 		name    string
 		service config.Service
@@ -206,8 +216,6 @@ func TestDesiredRefuses(t *testing.T) {
 			"no service lists an address of this host (it has no address but loopback and link-local ones)", ErrNoService},
 		{"a mode that it does not know", service("web", "gue", "192.0.2.100:80", "192.0.2.11"), host("eth0", "192.0.2.11"),
 			`service "web": a real server cannot be set up for forwarding by "gue"`, nil},
-		{"unknown tunnel", wrapped, host("eth0", "192.0.2.11"),
-			`service "web": haldir sets up no real server for tunnels of type gre`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,6 +30,7 @@ type fake struct {
 	open      []netif.Connection
 	redirects []netif.Redirect
 	strange   int
+	ports     []uint16
 	noIPIP    bool
 	readOnly  bool  // sysctls
 	addError  error // of every address
@@ -47,14 +48,14 @@ type killed struct{}
 
 func newFake(t *testing.T) *fake {
 	f := &fake{t: t, sysctls: map[string]string{"kernel/random/boot_id": "boot-1"}}
-	for _, name := range []string{"all", "eth0", "eth1", "lo", "tunl0"} {
+	for _, name := range []string{"all", "eth0", "eth1", "lo", "tunl0", "gre0"} {
 		for key, value := range map[string]string{"arp_ignore": "0", "arp_announce": "0", "rp_filter": "1", "accept_redirects": "1"} {
 			f.sysctls["net/ipv4/conf/"+name+"/"+key] = value
 		}
 	}
 	f.sysctls["net/ipv4/conf/eth0/arp_announce"] = "1"
 	f.original = maps.Clone(f.sysctls)
-	f.links = map[string]netif.Tunnel{"lo": {Name: "lo", Exists: true, Up: true}, "tunl0": {Name: "tunl0", Exists: true}}
+	f.links = map[string]netif.Tunnel{"lo": {Name: "lo", Exists: true, Up: true}, "tunl0": {Name: "tunl0", Exists: true}, "gre0": {Name: "gre0", Exists: true}}
 	f.addresses = []netif.PresentAddress{present("lo", "127.0.0.1/8", 0), present("eth0", "192.0.2.11/24", 0)}
 	return f
 }
@@ -62,7 +63,7 @@ func newFake(t *testing.T) *fake {
 func present(ifname, prefix string, proto uint8) netif.PresentAddress {
 	return netif.PresentAddress{
 		Address: netif.Address{Interface: ifname, Prefix: netip.MustParsePrefix(prefix)},
-		Ours:    proto == netif.Protocol && (ifname == "lo" || ifname == "tunl0"), Proto: proto,
+		Ours:    proto == netif.Protocol && Owns(ifname), Proto: proto,
 	}
 }
 
@@ -101,7 +102,7 @@ func (f *fake) change(format string, args ...any) {
 	}
 	last := f.changes[len(f.changes)-1]
 	for _, a := range f.addresses {
-		if a.Interface != "lo" && a.Interface != "tunl0" || !a.Prefix.IsSingleIP() {
+		if !Owns(a.Interface) || !a.Prefix.IsSingleIP() {
 			continue
 		}
 		if ignore, announce := f.effective("eth0", "arp_ignore"), f.effective("eth0", "arp_announce"); ignore == "0" || announce != "2" {
@@ -279,7 +280,7 @@ func (f *fake) ReadTunnel(_ context.Context, name string) (netif.Tunnel, error) 
 	return link, nil
 }
 
-func (f *fake) EnsureIPIP(_ context.Context, name string) error {
+func (f *fake) EnsureTunnel(_ context.Context, name string) error {
 	f.step()
 	link := f.links[name]
 	if f.noIPIP {
@@ -294,7 +295,7 @@ func (f *fake) EnsureIPIP(_ context.Context, name string) error {
 	return nil
 }
 
-func (f *fake) RestoreIPIP(_ context.Context, before netif.Tunnel) error {
+func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel) error {
 	f.step()
 	if f.links[before.Name].Up && !before.Up {
 		f.links[before.Name] = netif.Tunnel{Name: before.Name, Exists: true}
@@ -306,6 +307,29 @@ func (f *fake) RestoreIPIP(_ context.Context, before netif.Tunnel) error {
 func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
 	f.step()
 	return f.routes, nil
+}
+
+func (f *fake) GUEPorts(context.Context) ([]uint16, error) {
+	f.step()
+	return slices.Clone(f.ports), nil
+}
+
+func (f *fake) AddGUEPort(_ context.Context, port uint16) error {
+	f.step()
+	if !slices.Contains(f.ports, port) {
+		f.ports = append(f.ports, port)
+		f.change("GUE at %d", port)
+	}
+	return nil
+}
+
+func (f *fake) RemoveGUEPort(_ context.Context, port uint16) error {
+	f.step()
+	if i := slices.Index(f.ports, port); i >= 0 {
+		f.ports = slices.Delete(f.ports, i, i+1)
+		f.change("no GUE at %d", port)
+	}
+	return nil
 }
 
 func (f *fake) ReadRedirects(context.Context) (netif.Redirects, error) {
@@ -337,6 +361,7 @@ func (f *fake) String() string {
 	for _, l := range f.links {
 		lines = append(lines, fmt.Sprintf("%+v", l))
 	}
+	lines = append(lines, fmt.Sprintf("GUE at %v", f.ports))
 	for _, r := range f.redirects {
 		lines = append(lines, "redirect "+r.String())
 	}

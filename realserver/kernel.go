@@ -18,19 +18,23 @@ type Kernel interface {
 	RestoreSysctls(record string) (netif.SysctlRestore, error)
 
 	// ReadAddresses lists all addresses. Ours are those with netif's tag on
-	// Loopback and Tunnel; with the tag elsewhere they are a director's.
+	// the interfaces that Owns names; with the tag elsewhere they are a director's.
 	ReadAddresses(ctx context.Context) ([]netif.PresentAddress, error)
 	// ReconcileAddresses makes ours exactly the desired ones.
 	ReconcileAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
 
 	// ReadTunnel tells of an interface of any type whether it exists and is up.
 	ReadTunnel(ctx context.Context, name string) (netif.Tunnel, error)
-	EnsureIPIP(ctx context.Context, name string) error
-	RestoreIPIP(ctx context.Context, before netif.Tunnel) error
+	EnsureTunnel(ctx context.Context, name string) error
+	RestoreTunnel(ctx context.Context, before netif.Tunnel) error
 
 	// ReadRedirects and SetRedirects work on the whole of netif's own table.
 	ReadRedirects(ctx context.Context) (netif.Redirects, error)
 	SetRedirects(ctx context.Context, want []netif.Redirect) error
+
+	GUEPorts(ctx context.Context) ([]uint16, error)
+	AddGUEPort(ctx context.Context, port uint16) error
+	RemoveGUEPort(ctx context.Context, port uint16) error
 
 	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
 	// Connections lists the TCP connections that have not ended.
@@ -54,7 +58,7 @@ func (hostKernel) RestoreSysctls(record string) (netif.SysctlRestore, error) {
 
 func ourAddresses() *netif.Addresses {
 	a := netif.NewAddresses()
-	a.Interfaces = func(name string) bool { return name == Loopback || name == Tunnel }
+	a.Interfaces = Owns
 	return a
 }
 
@@ -70,12 +74,12 @@ func (hostKernel) ReadTunnel(ctx context.Context, name string) (netif.Tunnel, er
 	return netif.ReadTunnel(ctx, name)
 }
 
-func (hostKernel) EnsureIPIP(ctx context.Context, name string) error {
-	return netif.EnsureIPIP(ctx, name)
+func (hostKernel) EnsureTunnel(ctx context.Context, name string) error {
+	return netif.EnsureTunnel(ctx, name)
 }
 
-func (hostKernel) RestoreIPIP(ctx context.Context, before netif.Tunnel) error {
-	return netif.RestoreIPIP(ctx, before)
+func (hostKernel) RestoreTunnel(ctx context.Context, before netif.Tunnel) error {
+	return netif.RestoreTunnel(ctx, before)
 }
 
 func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
@@ -92,4 +96,14 @@ func (hostKernel) ReadRedirects(ctx context.Context) (netif.Redirects, error) {
 
 func (hostKernel) SetRedirects(ctx context.Context, want []netif.Redirect) error {
 	return netif.SetRedirects(ctx, want)
+}
+
+func (hostKernel) GUEPorts(ctx context.Context) ([]uint16, error) { return netif.GUEPorts(ctx) }
+
+func (hostKernel) AddGUEPort(ctx context.Context, port uint16) error {
+	return netif.AddGUEPort(ctx, port)
+}
+
+func (hostKernel) RemoveGUEPort(ctx context.Context, port uint16) error {
+	return netif.RemoveGUEPort(ctx, port)
 }

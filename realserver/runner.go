@@ -83,7 +83,7 @@ func (r *Runner) change(ctx context.Context, state State) error {
 			return err
 		}
 	}
-	if err := r.raiseTunnels(ctx, state.Tunnels); err != nil {
+	if err := r.raiseTunnels(ctx, state); err != nil {
 		return err
 	}
 	if err := r.setSysctls(state); err != nil {
@@ -99,10 +99,8 @@ func (r *Runner) change(ctx context.Context, state State) error {
 			return err
 		}
 	}
-	if len(state.Tunnels) == 0 {
-		if err := r.restoreTunnels(ctx); err != nil {
-			return err
-		}
+	if err := r.restoreTunnels(ctx, state); err != nil {
+		return err
 	}
 	return r.readBack(ctx, state)
 }
@@ -222,7 +220,7 @@ func (r *Runner) remove(ctx context.Context) error {
 	if err := r.setRedirects(ctx, State{}); err != nil {
 		return err
 	}
-	if err := r.restoreTunnels(ctx); err != nil {
+	if err := r.restoreTunnels(ctx, State{}); err != nil {
 		return err
 	}
 	result, err := r.Kernel.RestoreSysctls(r.file(sysctlRecord))

@@ -9,9 +9,14 @@ import (
 
 // The interfaces that carry VIPs on a real server.
 const (
-	Loopback = "lo"    // DR
-	Tunnel   = "tunl0" // TUN by ipip: the module's own device, which takes packets from any director
+	Loopback  = "lo"             // DR
+	Tunnel    = netif.DeviceIPIP // TUN by ipip and gue
+	TunnelGRE = netif.DeviceGRE  // TUN by gre
 )
+
+// Owns reports whether real servers have their VIPs on the interface. A director
+// on the same host leaves such interfaces alone.
+func Owns(ifname string) bool { return ifname == Loopback || ifname == Tunnel || ifname == TunnelGRE }
 
 // State is what a host needs to be a real server. Every item names the services
 // that ask for it. The slices are sorted and have nothing twice.
@@ -22,8 +27,10 @@ type State struct {
 	Endpoints []netip.AddrPort `json:"endpoints"`
 	// Sysctls are set before any VIP appears.
 	Sysctls []Sysctl `json:"sysctls"`
-	// Tunnels are the ipip interfaces that have to be up.
+	// Tunnels are the interfaces that have to be up.
 	Tunnels []TunnelState `json:"tunnels"`
+	// Ports are the UDP ports at which GUE is received.
+	Ports []Port `json:"ports"`
 	// Addresses are the VIPs: on Loopback for DR, on Tunnel for TUN.
 	Addresses []Address `json:"addresses"`
 	// Redirects stand for the VIPs of services that are received by redirect.
@@ -47,6 +54,12 @@ type Sysctl struct {
 // TunnelState is an interface that takes packets out of their wrapping.
 type TunnelState struct {
 	Name     string   `json:"name"`
+	Services []string `json:"services"`
+}
+
+// Port is a UDP port at which packets are taken out of GUE.
+type Port struct {
+	Port     uint16   `json:"port"`
 	Services []string `json:"services"`
 }
 

@@ -1,15 +1,18 @@
 package realserver
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 
+	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/testenv"
 )
@@ -21,7 +24,7 @@ func hasIPIP(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = netif.EnsureIPIP(t.Context(), Tunnel)
+	err = netif.EnsureTunnel(t.Context(), Tunnel)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if testenv.Required("ipvs") { // a kernel of that kind is to have both
 			t.Fatal(err)
@@ -29,7 +32,7 @@ func hasIPIP(t *testing.T) bool {
 		return false
 	}
 	if err == nil {
-		err = netif.RestoreIPIP(t.Context(), before)
+		err = netif.RestoreTunnel(t.Context(), before)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -41,41 +44,70 @@ func TestTUNOnTheKernelIsSilentThroughoutAndUndoneExactly(t *testing.T) {
 	if testenv.Root(t); !hasIPIP(t) {
 		t.Skip("needs ipip: this kernel does not have it")
 	}
-	far := segment(t)
-	r, state := onHost(t, service("web", "tun", "192.0.2.100:80", "192.0.2.11"))
-	sysctls := setOdd(t, map[string]string{
-		"all/arp_ignore": "0", "all/arp_announce": "1", "eth0/arp_ignore": "0", "eth0/arp_announce": "0",
-		"all/rp_filter": "1", "tunl0/rp_filter": "1",
-	})
-	before, tunnel := addresses(t), readTunnel(t)
-	asker := hammer(t, far, vip, serverAddr)
-	for range 3 {
-		if err := r.Apply(t.Context(), state); err != nil {
-			t.Fatal(err)
-		}
-		asker.expectSilence("after apply")
-		expectAllOK(t, r, state)
-		expectTunnelled(t, far)
-		asker.expectSilence("after a request through the tunnel")
-		if err := r.Remove(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		asker.expectSilence("after remove")
-		if d := cmp.Diff(sysctls, confSysctls(t)); d != "" {
-			t.Errorf("sysctls after remove (-before +after):\n%s", d)
-		}
-		if d := cmp.Diff(before, addresses(t), equateNetip); d != "" {
-			t.Errorf("addresses after remove (-before +after):\n%s", d)
-		}
-		if got := readTunnel(t); got != tunnel {
-			t.Errorf("tunl0 after remove = %+v, want %+v", got, tunnel)
-		}
+	// Nothing loads it by itself; a real server has it in /etc/modules-load.d.
+	if out, err := exec.Command("modprobe", "fou").CombinedOutput(); err != nil {
+		t.Fatalf("loading fou: %v: %s", err, out)
+	}
+	for _, tt := range []struct {
+		wanted   config.Service
+		device   string
+		protocol string // that carries it over IPv4
+		header   []byte
+	}{
+		{service("web", "tun", "192.0.2.100:80", "192.0.2.11"), "tunl0", "ip4:4", nil},
+		// UDP without a checksum, and GUE, which says IP in IP.
+		{tunnelled("web", "192.0.2.100:80", "gue", 6080), "tunl0", "ip4:17", []byte{0x30, 0x39, 0x17, 0xc0, 0, 0, 0, 0, 0, 4, 0, 0}},
+		{tunnelled("web", "192.0.2.100:80", "gre", 0), "gre0", "ip4:47", []byte{0, 0, 8, 0}},
+	} {
+		t.Run(cmp.Or(tt.wanted.Attributes.Tunnel.Type, "ipip"), func(t *testing.T) {
+			far := segment(t)
+			r, state := onHost(t, tt.wanted)
+			// The device, with its settings, may come with the module.
+			before := readTunnel(t, tt.device)
+			if err := netif.EnsureTunnel(t.Context(), tt.device); err != nil {
+				t.Fatal(err)
+			}
+			if err := netif.RestoreTunnel(t.Context(), before); err != nil {
+				t.Fatal(err)
+			}
+			sysctls := setOdd(t, map[string]string{
+				"all/arp_ignore": "0", "all/arp_announce": "1", "eth0/arp_ignore": "0", "eth0/arp_announce": "0",
+				"all/rp_filter": "1", tt.device + "/rp_filter": "1",
+			})
+			held, tunnel := addresses(t), readTunnel(t, tt.device)
+			asker := hammer(t, far, vip, serverAddr)
+			for range 2 {
+				if err := r.Apply(t.Context(), state); err != nil {
+					t.Fatal(err)
+				}
+				asker.expectSilence("after apply")
+				expectAllOK(t, r, state)
+				expectTunnelled(t, far, tt.protocol, tt.header)
+				asker.expectSilence("after a request through the tunnel")
+				if err := r.Remove(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				asker.expectSilence("after remove")
+				if d := diff.Diff(sysctls, confSysctls(t)); d != "" {
+					t.Errorf("sysctls after remove (-before +after):\n%s", d)
+				}
+				if d := diff.Diff(held, addresses(t), equateNetip); d != "" {
+					t.Errorf("addresses after remove (-before +after):\n%s", d)
+				}
+				if got := readTunnel(t, tt.device); got != tunnel {
+					t.Errorf("%s after remove = %+v, want %+v", tt.device, got, tunnel)
+				}
+				if ports, err := netif.GUEPorts(t.Context()); err != nil || len(ports) != 0 {
+					t.Errorf("after remove GUE is received at %v, %v", ports, err)
+				}
+			}
+		})
 	}
 }
 
-func readTunnel(t *testing.T) netif.Tunnel {
+func readTunnel(t *testing.T, name string) netif.Tunnel {
 	t.Helper()
-	tunnel, err := netif.ReadTunnel(t.Context(), Tunnel)
+	tunnel, err := netif.ReadTunnel(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +117,7 @@ func readTunnel(t *testing.T) netif.Tunnel {
 // expectTunnelled sends a wrapped datagram for the VIP from the asker, as a
 // director does for a client whose way back is eth0, not the tunnel. With a
 // strict rp_filter in force it would be dropped.
-func expectTunnelled(t *testing.T, far *testenv.Netns) {
+func expectTunnelled(t *testing.T, far *testenv.Netns, protocol string, header []byte) {
 	t.Helper()
 	service, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(vip, 80)))
 	if err != nil {
@@ -97,10 +129,14 @@ func expectTunnelled(t *testing.T, far *testenv.Netns) {
 	inner := slices.Concat([]byte{0x45, 0, 0, byte(20 + len(payload)), 0, 0, 0, 0, 64, 17, 0, 0}, askerAddr.AsSlice(), vip.AsSlice())
 	sum := checksum(inner)
 	inner[10], inner[11] = byte(sum>>8), byte(sum)
+	outer := slices.Concat(header, inner, payload)
+	if protocol == "ip4:17" {
+		outer[5] = byte(len(outer)) // the length of UDP
+	}
 	far.Do(t, func() {
 		var raw net.Conn
-		if raw, err = net.Dial("ip4:4", serverAddr.String()); err == nil {
-			_, err = raw.Write(append(inner, payload...))
+		if raw, err = net.Dial(protocol, serverAddr.String()); err == nil {
+			_, err = raw.Write(outer)
 			_ = raw.Close()
 		}
 	})

@@ -20,71 +20,127 @@ type tunnelUndo struct {
 	// Boot identifies the run of the kernel: a reboot has undone everything.
 	Boot   string         `json:"boot"`
 	Before []netif.Tunnel `json:"before"`
+	// Ports are those at which nothing was received before.
+	Ports []uint16 `json:"ports,omitempty"`
 }
 
 const tunnelUndoVersion = 1
 
 // raiseTunnels brings the tunnels up, after it wrote down how they were.
-func (r *Runner) raiseTunnels(ctx context.Context, tunnels []TunnelState) error {
-	if len(tunnels) == 0 {
+func (r *Runner) raiseTunnels(ctx context.Context, state State) error {
+	if len(state.Tunnels)+len(state.Ports) == 0 {
 		return nil
 	}
 	undo, err := r.loadTunnels()
 	if err != nil {
 		return err
 	}
-	known := len(undo.Before)
-	for _, t := range tunnels {
-		// What was written down first stays what to go back to.
-		if slices.ContainsFunc(undo.Before, func(b netif.Tunnel) bool { return b.Name == t.Name }) {
-			continue
-		}
-		now, err := r.Kernel.ReadTunnel(ctx, t.Name)
-		if err != nil {
-			return err
-		}
-		undo.Before = append(undo.Before, now)
+	changed, err := r.noteTunnels(ctx, &undo, state)
+	if err != nil {
+		return err
 	}
-	if len(undo.Before) > known {
+	if changed {
 		if err := r.saveTunnels(undo); err != nil {
 			return err
 		}
 	}
-	for _, t := range tunnels {
-		if err := r.Kernel.EnsureIPIP(ctx, t.Name); err != nil {
+	for _, p := range state.Ports {
+		if err := r.Kernel.AddGUEPort(ctx, p.Port); err != nil {
+			return err
+		}
+	}
+	for _, t := range state.Tunnels {
+		if err := r.Kernel.EnsureTunnel(ctx, t.Name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// restoreTunnels brings the tunnels back to how they were. One that carries
-// addresses of somebody else by now stays, and is an error.
-func (r *Runner) restoreTunnels(ctx context.Context) error {
+// noteTunnels enters how things are into undo, and reports whether that is news.
+// What was written down first stays what to go back to.
+func (r *Runner) noteTunnels(ctx context.Context, undo *tunnelUndo, state State) (changed bool, err error) {
+	for _, t := range state.Tunnels {
+		if slices.ContainsFunc(undo.Before, func(b netif.Tunnel) bool { return b.Name == t.Name }) {
+			continue
+		}
+		now, err := r.Kernel.ReadTunnel(ctx, t.Name)
+		if err != nil {
+			return false, err
+		}
+		undo.Before, changed = append(undo.Before, now), true
+	}
+	if len(state.Ports) == 0 {
+		return changed, nil
+	}
+	open, err := r.Kernel.GUEPorts(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range state.Ports {
+		if !slices.Contains(undo.Ports, p.Port) && !slices.Contains(open, p.Port) {
+			undo.Ports, changed = append(undo.Ports, p.Port), true
+		}
+	}
+	return changed, nil
+}
+
+// restoreTunnels brings back to how they were the tunnels that state has no need
+// of. One that carries addresses of somebody else by now stays, and is an error.
+func (r *Runner) restoreTunnels(ctx context.Context, state State) error {
 	undo, err := r.loadTunnels()
-	if err != nil || len(undo.Before) == 0 {
+	if err != nil || len(undo.Before)+len(undo.Ports) == 0 {
 		return err
 	}
 	present, err := r.Kernel.ReadAddresses(ctx)
 	if err != nil {
 		return err
 	}
-	for _, before := range undo.Before {
-		if before.Up {
+	var kept tunnelUndo
+	for _, before := range slices.Backward(undo.Before) {
+		if slices.ContainsFunc(state.Tunnels, func(t TunnelState) bool { return t.Name == before.Name }) {
+			kept.Before = append(kept.Before, before)
 			continue
 		}
-		for _, p := range present {
-			if p.Interface == before.Name && !p.Prefix.Addr().IsLinkLocalUnicast() {
-				return fmt.Errorf("setting %s down: it has %s, which haldir did not put there "+
-					"(remedy: ip address del %s dev %s, or leave it as it is)", before.Name, p.Prefix, p.Prefix, before.Name)
-			}
-		}
-		if err := r.Kernel.RestoreIPIP(ctx, before); err != nil {
+		if err := r.restoreTunnel(ctx, before, present); err != nil {
 			return err
 		}
-		r.Log.Info("tunnel restored", "interface", before.Name)
 	}
-	return statefile.Remove(r.file(tunnelRecord))
+	for _, port := range undo.Ports {
+		if slices.ContainsFunc(state.Ports, func(p Port) bool { return p.Port == port }) {
+			kept.Ports = append(kept.Ports, port)
+			continue
+		}
+		if err := r.Kernel.RemoveGUEPort(ctx, port); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(kept.Before)+len(kept.Ports) == 0:
+		return statefile.Remove(r.file(tunnelRecord))
+	case len(kept.Before) == len(undo.Before) && len(kept.Ports) == len(undo.Ports):
+		return nil
+	}
+	kept.Version, kept.Boot = undo.Version, undo.Boot
+	slices.Reverse(kept.Before)
+	return r.saveTunnels(kept)
+}
+
+func (r *Runner) restoreTunnel(ctx context.Context, before netif.Tunnel, present []netif.PresentAddress) error {
+	if before.Up {
+		return nil
+	}
+	for _, p := range present {
+		if p.Interface == before.Name && !p.Prefix.Addr().IsLinkLocalUnicast() {
+			return fmt.Errorf("setting %s down: it has %s, which haldir did not put there "+
+				"(remedy: ip address del %s dev %s, or leave it as it is)", before.Name, p.Prefix, p.Prefix, before.Name)
+		}
+	}
+	if err := r.Kernel.RestoreTunnel(ctx, before); err != nil {
+		return err
+	}
+	r.Log.Info("tunnel restored", "interface", before.Name)
+	return nil
 }
 
 func (r *Runner) loadTunnels() (tunnelUndo, error) {

@@ -68,11 +68,36 @@ func (r *Runner) silentFindings(ctx context.Context, state State) ([]Finding, er
 		}
 		all = append(all, f)
 	}
+	ports, err := r.portFindings(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, ports...)
 	if len(state.Redirects) == 0 {
 		return all, nil
 	}
 	redirects, err := r.redirectFindings(ctx, state)
 	return append(all, redirects...), err
+}
+
+// portFindings are about the ports of GUE.
+func (r *Runner) portFindings(ctx context.Context, state State) ([]Finding, error) {
+	if len(state.Ports) == 0 {
+		return nil, nil
+	}
+	open, err := r.Kernel.GUEPorts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, p := range state.Ports {
+		f := Finding{Item: fmt.Sprintf("GUE at UDP port %d", p.Port), Want: "received", Got: "received", OK: true, Services: p.Services}
+		if !slices.Contains(open, p.Port) {
+			f.Got, f.OK, f.Remedy = "not received", false, reapply
+		}
+		all = append(all, f)
+	}
+	return all, nil
 }
 
 // redirectFindings are about the packet rules, and about the table they are in
@@ -163,7 +188,7 @@ func (r *Runner) linkFindings(ctx context.Context, state State) ([]Finding, erro
 		}
 	}
 	var all []Finding
-	for _, name := range []string{Loopback, Tunnel} {
+	for _, name := range []string{Loopback, TunnelGRE, Tunnel} {
 		if needed[name] == nil {
 			continue
 		}

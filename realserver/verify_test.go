@@ -18,7 +18,7 @@ func applied(t *testing.T) (bench, State) {
 	t.Helper()
 	b := newBench(t)
 	b.routes = []netif.Route{{Gateway: netip.MustParseAddr("192.0.2.100"), Interface: "eth0"}}
-	state := everyMode(t)
+	state := desired(t, plainModes()...)
 	if err := b.Apply(t.Context(), state); err != nil {
 		t.Fatal(err)
 	}
@@ -177,5 +177,26 @@ func TestVerifyAcceptsTheVIPOfADirectorThatThisHostIs(t *testing.T) {
 		Got: "present, held by the director of this host", OK: true}
 	if !slices.ContainsFunc(findings, func(f Finding) bool { return cmp.Equal(f, want) }) {
 		t.Errorf("findings %+v, want among them %+v", findings, want)
+	}
+}
+
+func TestVerifyReadsTunnelsBack(t *testing.T) {
+	b := newBench(t)
+	state := desired(t, tunnelled("web", "192.0.2.100:80", "gue", 6080), tunnelled("dns", "192.0.2.101:53", "gre", 0))
+	if err := b.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	b.ports, b.links["gre0"] = nil, netif.Tunnel{Name: "gre0", Exists: true}
+	got, err := b.Verify(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = slices.DeleteFunc(got, func(f Finding) bool { return f.OK })
+	want := []Finding{
+		{Item: "GUE at UDP port 6080", Want: "received", Got: "not received", Remedy: "haldir realserver apply", Services: []string{"web"}},
+		{Item: "interface gre0", Want: "up", Got: "down", Remedy: "ip link set gre0 up", Services: []string{"dns"}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("faults (-want +got):\n%s", d)
 	}
 }

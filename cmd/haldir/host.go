@@ -33,7 +33,7 @@ func newHost(runDir string, log *slog.Logger) *host {
 	addresses.RemoveFirst = true
 	// A real server has its addresses where a director never has any: one host
 	// may be both.
-	addresses.Interfaces = func(name string) bool { return name != realserver.Loopback && name != realserver.Tunnel }
+	addresses.Interfaces = func(name string) bool { return !realserver.Owns(name) }
 	return &host{
 		sysctls:   filepath.Join(runDir, "sysctls.json"),
 		addresses: addresses,

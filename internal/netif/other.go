@@ -20,11 +20,11 @@ func Watch(context.Context, func(Event)) error { return errOtherSystem }
 // ReadTunnel says how things are with a tunnel device; on Linux alone.
 func ReadTunnel(context.Context, string) (Tunnel, error) { return Tunnel{}, errOtherSystem }
 
-// EnsureIPIP makes an IP-in-IP device receive; on Linux alone.
-func EnsureIPIP(context.Context, string) error { return errOtherSystem }
+// EnsureTunnel makes a tunnel device receive; on Linux alone.
+func EnsureTunnel(context.Context, string) error { return errOtherSystem }
 
-// RestoreIPIP undoes EnsureIPIP; on Linux alone.
-func RestoreIPIP(context.Context, Tunnel) error { return errOtherSystem }
+// RestoreTunnel undoes EnsureTunnel; on Linux alone.
+func RestoreTunnel(context.Context, Tunnel) error { return errOtherSystem }
 
 // DefaultRoutes reads the default routes; on Linux alone.
 func DefaultRoutes(context.Context) ([]Route, error) { return nil, errOtherSystem }
@@ -55,3 +55,12 @@ func ReadRedirects(context.Context) (Redirects, error) { return Redirects{}, err
 
 // SetRedirects sets the redirects; on Linux alone.
 func SetRedirects(context.Context, []Redirect) error { return errOtherSystem }
+
+// GUEPorts lists the UDP ports at which GUE is received; on Linux alone.
+func GUEPorts(context.Context) ([]uint16, error) { return nil, errOtherSystem }
+
+// AddGUEPort has GUE received at a port; on Linux alone.
+func AddGUEPort(context.Context, uint16) error { return errOtherSystem }
+
+// RemoveGUEPort undoes AddGUEPort; on Linux alone.
+func RemoveGUEPort(context.Context, uint16) error { return errOtherSystem }

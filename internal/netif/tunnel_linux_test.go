@@ -19,7 +19,7 @@ func TestKernelWithoutTunnelsIsNamed(t *testing.T) {
 	if hasIPIP(t) {
 		t.Skip("this kernel has ipip")
 	}
-	err := EnsureIPIP(t.Context(), "tunl0")
+	err := EnsureTunnel(t.Context(), "tunl0")
 	var unsupported *UnsupportedError
 	if !errors.As(err, &unsupported) || !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "modprobe ipip") {
 		t.Errorf("error %v, want an UnsupportedError with the remedy", err)
@@ -28,7 +28,7 @@ func TestKernelWithoutTunnelsIsNamed(t *testing.T) {
 	if err != nil || before != (Tunnel{Name: "tunl0"}) {
 		t.Errorf("tunnel %+v, %v, want none", before, err)
 	}
-	must(t, RestoreIPIP(t.Context(), before))
+	must(t, RestoreTunnel(t.Context(), before))
 }
 
 func TestKernelTunnelIsSetUpAndBack(t *testing.T) {
@@ -45,7 +45,7 @@ func TestKernelTunnelIsSetUpAndBack(t *testing.T) {
 		t.Fatal("tunl0 of a new namespace is up")
 	}
 	for range 2 {
-		must(t, EnsureIPIP(t.Context(), "tunl0"))
+		must(t, EnsureTunnel(t.Context(), "tunl0"))
 		link, err := netlink.LinkByName("tunl0")
 		must(t, err)
 		const want = unix.IFF_UP | unix.IFF_NOARP
@@ -61,7 +61,7 @@ func TestKernelTunnelIsSetUpAndBack(t *testing.T) {
 		t.Errorf("scope %d on a tunnel, want %d", got.Scope, unix.RT_SCOPE_HOST)
 	}
 	must(t, apply(t).Err())
-	must(t, RestoreIPIP(t.Context(), before))
+	must(t, RestoreTunnel(t.Context(), before))
 	after, err := ReadTunnel(t.Context(), "tunl0")
 	if err != nil || after.Up {
 		t.Errorf("tunnel %+v, %v, want it down", after, err)
@@ -70,11 +70,11 @@ func TestKernelTunnelIsSetUpAndBack(t *testing.T) {
 
 func TestKernelDeviceOfAnotherTypeIsNoTunnel(t *testing.T) {
 	link, _ := newVeth(t, "tunl7", "tunl7p")
-	err := EnsureIPIP(t.Context(), "tunl7")
+	err := EnsureTunnel(t.Context(), "tunl7")
 	if err == nil || !strings.Contains(err.Error(), `setting up tunnel device tunl7: its type is "veth", not "ipip"`) {
 		t.Errorf("error %v, want the type named", err)
 	}
-	must(t, RestoreIPIP(t.Context(), Tunnel{Name: "tunl7"}))
+	must(t, RestoreTunnel(t.Context(), Tunnel{Name: "tunl7"}))
 	if _, err := netlink.LinkByIndex(link.Attrs().Index); err != nil {
 		t.Errorf("a device that is no tunnel was removed: %v", err)
 	}
