@@ -117,6 +117,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		newSpeaker(s), newDirector(s), newChecker(s),
 	)
 	root.AddCommand(newOrders(s)...)
+	root.AddCommand(newConnections(s))
 	return root
 }
 
