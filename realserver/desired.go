@@ -125,8 +125,7 @@ func (n needs) hide(service config.Service, ifname string) {
 
 // hold puts the service's VIPs on an interface.
 func (n needs) hold(service config.Service, ifname string) {
-	for _, listen := range service.Listen {
-		vip := listen.Addr()
+	for _, vip := range service.Addresses() {
 		put(n.addresses, netif.Address{Interface: ifname, Prefix: netip.PrefixFrom(vip, vip.BitLen())}, service)
 	}
 }

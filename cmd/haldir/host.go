@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
@@ -126,6 +127,10 @@ func (h *host) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl
 
 func (h *host) Connections(ctx context.Context, fn func(ipvsctl.Connection) bool) error {
 	return ipvsnl.Connections(ctx, fn)
+}
+
+func (h *host) SetMarks(ctx context.Context, rules []mark.Rule) (bool, error) {
+	return mark.Set(ctx, rules)
 }
 
 func (h *host) SetSysctls(desired []netif.Sysctl) error {

@@ -16,6 +16,7 @@ type attributeFields struct {
 	flags       []field[string]
 	mask        field[string]
 	prefix      uint8
+	prefix6     field[int64]
 	engine      field[string]
 	onePacket   field[bool]
 	tunnel      *table
@@ -46,6 +47,7 @@ func (l *loader) decodeAttributes(t *table) attributeFields {
 			t.found.add(f.mask.place, what)
 		}
 	}
+	f.prefix6 = t.number("persistence_prefix", 1, 128)
 	f.engine = t.choice("persistence_engine", engines())
 	f.onePacket = t.truth("one_packet")
 	if c, present, ok := t.child("tunnel"); present && ok {
@@ -93,7 +95,7 @@ func parseMask(text string) (uint8, problem) {
 // reasons about nothing that is wrong already.
 func (f attributeFields) attributes(b *serviceBlock, found *findings) Attributes {
 	a := Attributes{
-		PersistencePrefix: f.prefix, PersistenceEngine: f.engine.or(""), OnePacket: f.onePacket.or(false),
+		PersistencePrefix: f.prefix, PersistencePrefix6: uint8(f.prefix6.or(0)), PersistenceEngine: f.engine.or(""), OnePacket: f.onePacket.or(false),
 	}
 	for i, flag := range f.flags {
 		scheduler, _, _ := strings.Cut(flag.value, "-")
@@ -115,7 +117,7 @@ func (f attributeFields) attributes(b *serviceBlock, found *findings) Attributes
 		for _, p := range []struct {
 			place place
 			set   bool
-		}{{f.mask.place, f.mask.good}, {f.engine.place, f.engine.good}} {
+		}{{f.mask.place, f.mask.good}, {f.prefix6.place, f.prefix6.good}, {f.engine.place, f.engine.good}} {
 			if p.set {
 				found.add(p.place, problem{message: "no effect without persistence", legal: legal})
 			}

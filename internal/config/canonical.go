@@ -88,6 +88,7 @@ type (
 	canonicalService struct {
 		Name        string          `toml:"name"`
 		Listen      []string        `toml:"listen"`
+		FWMark      int64           `toml:"fwmark,omitzero"`
 		Protocol    string          `toml:"protocol"`
 		Scheduler   string          `toml:"scheduler"`
 		Forward     string          `toml:"forward"`
@@ -95,6 +96,7 @@ type (
 		Flags       []string        `toml:"scheduler_flags,omitempty"`
 		Persistence string          `toml:"persistence"`
 		Mask        string          `toml:"persistence_mask,omitempty"`
+		Prefix      int64           `toml:"persistence_prefix,omitzero"`
 		Engine      string          `toml:"persistence_engine,omitempty"`
 		OnePacket   bool            `toml:"one_packet,omitempty"`
 		Tunnel      map[string]any  `toml:"tunnel,omitempty"`
@@ -182,7 +184,14 @@ func canonicalServiceOf(s Service) canonicalService {
 		c.Load = loadAlways
 	}
 	c.Stateless = s.Stateless
+	if c.FWMark = int64(s.FWMark); c.FWMark != 0 {
+		c.Listen = nil
+		for _, r := range s.Marked {
+			c.Listen = append(c.Listen, r.String())
+		}
+	}
 	c.Flags, c.Engine, c.OnePacket = s.Attributes.SchedulerFlags, s.Attributes.PersistenceEngine, s.Attributes.OnePacket
+	c.Prefix = int64(s.Attributes.PersistencePrefix6)
 	if n := s.Attributes.PersistencePrefix; n != 0 {
 		c.Mask = fmt.Sprintf("/%d", n)
 	}

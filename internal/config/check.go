@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -16,12 +17,14 @@ func (l *loader) check(sources []*source, node string) {
 	l.checkRouting()
 	l.checkPeers()
 	l.checkListeners()
+	l.checkMarks()
 	l.checkGroups()
 	for _, b := range l.services {
 		l.checkHeld(b)
 		l.checkReceive(b)
 		l.checkReals(b)
 		l.checkPool(b)
+		l.finishMark(b)
 		l.checkContinuity(b)
 		l.checkFamilies(b)
 		if len(b.Service.Real) > 0 && len(b.Service.Real) == len(b.real) && b.totalWeight() == 0 {
@@ -146,21 +149,27 @@ func (l *loader) checkRouting() {
 
 func (l *loader) checkListeners() {
 	type listener struct {
-		at       netip.AddrPort
+		at       netip.Addr
 		protocol string
 	}
-	seen := map[listener]place{}
+	seen := map[listener][]listenField{}
 	for _, b := range l.services {
 		if !b.protocol.sound() {
 			continue
 		}
+		said := -1 // a range gets one message
 		for _, f := range b.listen {
-			key := listener{f.at, b.Service.Protocol}
-			if first, ok := seen[key]; ok {
-				l.found.add(f.place, problem{message: fmt.Sprintf("%s %s is balanced already, at %s", key.protocol, f.at, first.seenFrom(f.place))})
+			if f.offset == said {
 				continue
 			}
-			seen[key] = f.place
+			key := listener{f.at.Addr(), b.Service.Protocol}
+			overlaps := func(o listenField) bool { return o.at.Port() <= f.to && f.at.Port() <= o.to }
+			if i := slices.IndexFunc(seen[key], overlaps); i >= 0 {
+				l.found.add(f.place, problem{message: fmt.Sprintf("%s %s is balanced already, at %s", key.protocol, f.at, seen[key][i].seenFrom(f.place))})
+				said = f.offset
+				continue
+			}
+			seen[key] = append(seen[key], f)
 		}
 	}
 }
@@ -179,16 +188,18 @@ func (l *loader) checkHeld(b *serviceBlock) {
 			all = append(all, e.Prefix.Addr().String())
 		}
 	}
-	found := false
+	found, said := false, -1 // a range gets one message
 	for _, f := range b.listen {
 		holder, ok := holders[f.at.Addr()]
 		switch {
+		case f.offset == said:
 		case !ok && !l.vipsUnknown:
 			what := problem{message: fmt.Sprintf("no [[vrrp]] block holds %s", f.at.Addr()), legal: shorten(list(all))}
 			if near := nearest(f.at.Addr().String(), all); near != "" && len(all) > 1 {
 				what.suggestion = strconv.Quote(net.JoinHostPort(near, strconv.Itoa(int(f.at.Port()))))
 			}
 			l.found.add(f.place, what)
+			said = f.offset
 		case ok && !found:
 			b.Service.VRRP, found = holder, true
 			b.Service.Single = l.single(b, holder)
@@ -197,6 +208,7 @@ func (l *loader) checkHeld(b *serviceBlock) {
 				message: fmt.Sprintf("held by vrrp %q, but the listener before it by vrrp %q, which may be master elsewhere", holder, b.Service.VRRP),
 				legal:   "a service for each",
 			})
+			said = f.offset
 		}
 	}
 }

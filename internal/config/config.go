@@ -142,6 +142,10 @@ type Service struct {
 	// Protocol is "tcp", "udp" or "sctp".
 	Protocol string
 	Listen   []netip.AddrPort // of both families, at least one
+	// FWMark is the firewall mark by which the kernel knows the service, and Marked
+	// what gets it; Listen is one address without a port then. 0: by Listen.
+	FWMark uint32
+	Marked []Range
 	// Scheduler is the kernel's name of it, such as "wlc".
 	Scheduler string
 	// Forward is "dr", "tun" or "nat".
@@ -167,12 +171,12 @@ type Service struct {
 // Attributes are what the kernel's entry of a service has besides.
 type Attributes struct {
 	SchedulerFlags []string // such as "mh-port"; sorted
-	// PersistencePrefix is the length of the mask that groups clients, 1..32; 0 is
-	// each client for itself.
-	PersistencePrefix uint8
-	PersistenceEngine string // "sip", or empty: by the client's address
-	OnePacket         bool   // each datagram is balanced by itself
-	Tunnel            Tunnel // with forward "tun"
+	// PersistencePrefix is the length of the mask that groups IPv4 clients, 1..32, and
+	// PersistencePrefix6 that of IPv6 clients, 1..128; 0 is each client for itself.
+	PersistencePrefix, PersistencePrefix6 uint8
+	PersistenceEngine                     string // "sip", or empty: by the client's address
+	OnePacket                             bool   // each datagram is balanced by itself
+	Tunnel                                Tunnel // with forward "tun"
 }
 
 // Tunnel is how packets are wrapped for real servers.

@@ -90,7 +90,7 @@ func TestLoadValues(t *testing.T) {
 		Services: []Service{
 			{
 				Name: "web", VRRP: "edge", Protocol: "tcp", Scheduler: "mh", Forward: "dr", Persistence: 744 * time.Hour,
-				Attributes: Attributes{SchedulerFlags: []string{"mh-fallback", "mh-port"}, PersistencePrefix: 24},
+				Attributes: Attributes{SchedulerFlags: []string{"mh-fallback", "mh-port"}, PersistencePrefix: 24, PersistencePrefix6: 56},
 				Pool:       Pool{Quorum: 1, OnFailure: "remove", Drain: 5 * time.Minute}, HealthyWhen: "all",
 				Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("192.0.2.100:80")},
 				Checks: []Check{{Type: "tcp", Port: 8080, Every: time.Hour, EveryDoubt: time.Hour, EveryDown: time.Hour, EverySteady: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 1, FlapDamping: true}},

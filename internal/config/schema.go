@@ -20,7 +20,7 @@ func sections() []section {
 		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track", "notify"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track", "notify"}},
-		{"[[service]]", []string{"name", "listen", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless", "receive"}, []string{"tunnel", "check", "real"}},
+		{"[[service]]", []string{"name", "listen", "fwmark", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_prefix", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless", "receive"}, []string{"tunnel", "check", "real"}},
 		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight", "upper", "lower"}, []string{"check"}},
 		{"[service.tunnel]", []string{"type", "port", "checksum"}, nil},

@@ -22,11 +22,14 @@ type serviceBlock struct {
 
 	attributes attributeFields
 	continuity continuityFields
+	mark       field[int64]
+	marked     []Range
 }
 
 type listenField struct {
 	field[string]
 	at netip.AddrPort
+	to uint16 // the last port of a range that stays one
 }
 
 type realField struct {
@@ -46,15 +49,7 @@ func (l *loader) decodeService(t *table) *serviceBlock {
 	b.scheduler = t.choice("scheduler", schedulers())
 	b.forward = t.choice("forward", forwards())
 	b.attributes = l.decodeAttributes(t)
-	listen, _ := t.strings("listen", listenLegal)
-	for _, f := range listen {
-		if !f.good {
-			continue
-		}
-		if at, ok := resolve(l, f, parseListen); ok {
-			b.listen = append(b.listen, listenField{f, at})
-		}
-	}
+	l.decodeListeners(t, b)
 	pool := l.decodePool(t, b)
 	b.continuity = l.decodeContinuity(t)
 	b.receive = t.choice("receive", receives())

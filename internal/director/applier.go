@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
@@ -45,7 +46,7 @@ type Applied struct {
 	Sync    ipvsctl.SyncResult
 	// AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
 	// read or done.
-	AddressErr, RoutingErr, TableErr, SyncErr error
+	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr error
 }
 
 // ok reports whether the host is as desired.
@@ -55,7 +56,7 @@ func (a *Applied) ok() bool {
 
 // Err returns all that went wrong as one error, nil if nothing did.
 func (a *Applied) Err() error {
-	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.SyncErr,
+	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr,
 		a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
 }
 
@@ -72,6 +73,8 @@ type applier struct {
 	applied Applied       // guarded by mu
 	changed chan struct{} // guarded by mu; closed and replaced with each outcome
 	wake    chan struct{}
+
+	marking bool // there may be rules of ours that mark packets; owned by run
 
 	epochs   map[arp.Target]time.Time // of what is announced; owned by run
 	fights   fights                   // owned by run
@@ -183,6 +186,20 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
 	out.At = time.Now()
 	return out
+}
+
+// setMarks has packets marked. Where no service is by mark, and none was, the kernel
+// need not even have nftables.
+func (a *applier) setMarks(ctx context.Context, rules []mark.Rule) error {
+	if len(rules) == 0 && !a.marking {
+		return nil
+	}
+	changed, err := a.host.SetMarks(ctx, rules)
+	if changed {
+		a.log.Info("firewall marks", "rules", len(rules))
+	}
+	a.marking = err != nil || len(rules) > 0
+	return err
 }
 
 func (a *applier) setTable(ctx context.Context, w work) (ipvsctl.Result, error) {

@@ -1,7 +1,10 @@
 package director
 
 import (
+	"net/netip"
+
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
@@ -31,4 +34,36 @@ func tunnel(s config.Service) ipvsctl.Tunnel {
 			"full": ipvsctl.TunnelChecksum, "remote": ipvsctl.TunnelRemoteChecksum,
 		}[t.Checksum],
 	}
+}
+
+// marks are the rules that mark the packets of a service by firewall mark.
+func marks(s config.Service) []mark.Rule {
+	rules := make([]mark.Rule, len(s.Marked))
+	for i, r := range s.Marked {
+		rules[i] = mark.Rule{
+			Mark: s.FWMark, Protocol: uint8(protocols[s.Protocol]), FromPort: r.FromPort, ToPort: r.ToPort,
+			Addresses: []mark.Span{{From: r.From, To: r.To}},
+		}
+	}
+	return rules
+}
+
+// marked reports whether packets to an address get a mark.
+func marked(rules []mark.Rule, a netip.Addr) bool {
+	for _, r := range rules {
+		for _, span := range r.Addresses {
+			if !a.Less(span.From) && !span.To.Less(a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// persistencePrefix is what groups the clients of a listener.
+func persistencePrefix(s config.Service, listen netip.AddrPort) uint8 {
+	if listen.Addr().Is6() {
+		return s.Attributes.PersistencePrefix6
+	}
+	return s.Attributes.PersistencePrefix
 }

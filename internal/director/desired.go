@@ -9,6 +9,7 @@ import (
 	"github.com/haldir-lb/haldir/arp"
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/vrrp"
@@ -65,6 +66,8 @@ type Desired struct {
 	Attributes map[netif.Address]netif.Attributes
 	Routing    netif.Routing
 	Table      ipvsctl.Table
+	// Marks are by which the kernel finds services by firewall mark.
+	Marks []mark.Rule
 	// Untouched are services of ours that stay as they are in the kernel, since
 	// the role of their router is not decided yet.
 	Untouched map[ipvsctl.ServiceKey]bool
@@ -132,8 +135,10 @@ func Compute(in Inputs) Desired {
 					rest(loaded.Dests, in.Directors)
 				}
 				d.Table = append(d.Table, loaded)
+				d.Marks = append(d.Marks, marks(s)...)
 			case !role.Decided && !others[router]:
 				d.Untouched[key] = true
+				d.Marks = append(d.Marks, marks(s)...)
 			}
 		}
 	}
@@ -150,13 +155,16 @@ func schedule(g config.GARP) arp.Schedule {
 }
 
 func serviceKey(s config.Service, listen netip.AddrPort) ipvsctl.ServiceKey {
+	if s.FWMark != 0 {
+		return ipvsctl.ServiceKey{FWMark: s.FWMark, Family: ipvsctl.FamilyOf(listen.Addr())}
+	}
 	return ipvsctl.ServiceKey{Protocol: protocols[s.Protocol], Address: listen.Addr(), Port: listen.Port()}
 }
 
 func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service {
 	out := ipvsctl.Service{
 		Key: serviceKey(s, listen), Scheduler: s.Scheduler, Flags: schedulerFlags(s), Persistence: s.Persistence,
-		PersistencePrefix: s.Attributes.PersistencePrefix, Engine: s.Attributes.PersistenceEngine, OnePacket: s.Attributes.OnePacket,
+		PersistencePrefix: persistencePrefix(s, listen), Engine: s.Attributes.PersistenceEngine, OnePacket: s.Attributes.OnePacket,
 	}
 	add := func(real config.Real, weight uint32) {
 		out.Dests = append(out.Dests, ipvsctl.Dest{

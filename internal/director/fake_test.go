@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/haldir-lb/haldir/arp"
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvstest"
@@ -35,6 +37,7 @@ type fakeHost struct {
 	routing    netif.Routing
 	announced  map[arp.Target]arp.Schedule
 	sysctls    []netif.Sysctl
+	marks      []mark.Rule
 	refuse     error // of SetSysctls
 	// refuseSome decides whether SetSysctls fails after it has set some.
 	refuseSome func([]netif.Sysctl) error
@@ -149,6 +152,17 @@ func (h *fakeHost) Connections(_ context.Context, fn func(ipvsctl.Connection) bo
 		}
 	}
 	return nil
+}
+
+func (h *fakeHost) SetMarks(_ context.Context, rules []mark.Rule) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := !reflect.DeepEqual(h.marks, rules)
+	if changed {
+		h.say("%d marks", len(rules))
+		h.marks = rules
+	}
+	return changed, nil
 }
 
 func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {

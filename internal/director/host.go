@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
@@ -35,6 +36,9 @@ type Host interface {
 	// Connections calls fn with the entries of the connection table, until it
 	// returns false or ctx ends.
 	Connections(ctx context.Context, fn func(ipvsctl.Connection) bool) error
+	// SetMarks makes the rules the whole of those of ours that mark packets, and
+	// reports whether that changed anything.
+	SetMarks(ctx context.Context, rules []mark.Rule) (changed bool, err error)
 	// SetSysctls makes desired the whole set of kernel parameters that are
 	// ours; earlier values are written down before the first change.
 	SetSysctls(desired []netif.Sysctl) error

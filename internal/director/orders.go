@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/config"
@@ -60,7 +62,7 @@ func (d *Director) Server(ctx context.Context, service, real string) (control.Se
 	var unknown error
 	err := d.do(ctx, func() {
 		if s, r, unknown = findReal(d.config, service, real); unknown == nil {
-			out = control.Server{Service: s.Name, Real: r.String(), Master: d.roles[s.VRRP].Holds(), Overrides: d.overrides.of(s.Name, r)}
+			out = control.Server{Service: s.Name, Real: r.String(), Master: holdsAny(s, r, d.roles), Overrides: d.overrides.of(s.Name, r)}
 		}
 	})
 	if err = errors.Join(err, unknown); err != nil {
@@ -73,7 +75,7 @@ func (d *Director) Server(ctx context.Context, service, real string) (control.Se
 		return out, fmt.Errorf("reading the server from the kernel: %w", err)
 	}
 	count := countConnections(s, r, live)
-	out.Loaded, out.Listeners, out.At = count.dests, len(s.Listen), time.Now()
+	out.Loaded, out.Listeners, out.At = count.dests, len(listenersOf(s, r)), time.Now()
 	out.Weight, out.Active, out.Inactive = count.weight, count.active, count.inactive
 	return out, nil
 }
@@ -84,6 +86,20 @@ func serviceKeys(s config.Service) []ipvsctl.ServiceKey {
 		keys[i] = serviceKey(s, listen)
 	}
 	return keys
+}
+
+// listenersOf are those of a service at which a real server serves: where it has both
+// families, those of its own.
+func listenersOf(s config.Service, real config.Real) []netip.AddrPort {
+	return slices.DeleteFunc(slices.Clone(s.Listen), func(listen netip.AddrPort) bool {
+		return !slices.ContainsFunc(s.At(listen).Real, func(r config.Real) bool { return r.String() == real.String() })
+	})
+}
+
+// holdsAny reports whether this node has the address of a listener at which the
+// real server serves.
+func holdsAny(s config.Service, real config.Real, roles map[string]Role) bool {
+	return slices.ContainsFunc(listenersOf(s, real), func(listen netip.AddrPort) bool { return roles[s.Router(listen)].Holds() })
 }
 
 // tally is what the kernel has of one real server over all listeners.
@@ -97,7 +113,7 @@ func (c tally) connections() uint32 { return c.active + c.inactive }
 
 func countConnections(s config.Service, real config.Real, live ipvsctl.LiveTable) tally {
 	var c tally
-	for _, listen := range s.Listen {
+	for _, listen := range listenersOf(s, real) {
 		service, ok := live.Find(serviceKey(s, listen))
 		if !ok {
 			continue

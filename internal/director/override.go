@@ -173,7 +173,7 @@ func (all overrides) ended(c *config.Config, r reading, roles map[string]Role, n
 			continue
 		}
 		count := countConnections(s, real, r.live)
-		known := r.ok && roles[s.VRRP].Holds() && count.services == len(s.Listen)
+		known := r.ok && holdsAll(s, real, roles) && count.services == len(listenersOf(s, real))
 		late := !o.Until.IsZero() && !now.Before(o.Until)
 		if known && count.weight == 0 && count.connections() == 0 || late {
 			o.Ended, changed = now.Round(0), true
@@ -183,4 +183,10 @@ func (all overrides) ended(c *config.Config, r reading, roles map[string]Role, n
 		}
 	}
 	return next, changed
+}
+
+// holdsAll reports whether this node has the addresses of all listeners at which the
+// real server serves.
+func holdsAll(s config.Service, real config.Real, roles map[string]Role) bool {
+	return !slices.ContainsFunc(listenersOf(s, real), func(listen netip.AddrPort) bool { return !roles[s.Router(listen)].Holds() })
 }

@@ -264,7 +264,7 @@ func (v *view) address(ifname string, prefix netip.Prefix) control.AddressStatus
 
 func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceStatus {
 	out := control.ServiceStatus{
-		Name: s.Name, Router: s.Router(listen), Listen: listen.String(), Protocol: s.Protocol, Forward: s.Forward, Scheduler: s.Scheduler,
+		Name: s.Name, Router: s.Router(listen), Listen: listenText(s, listen), Protocol: s.Protocol, Forward: s.Forward, Scheduler: s.Scheduler,
 	}
 	var live ipvsctl.LiveService
 	if v.tableErr == nil {
@@ -301,6 +301,18 @@ func (v *view) service(s config.Service, listen netip.AddrPort) control.ServiceS
 	}
 	out.Leaving = v.leavingOf(serviceKey(s, listen))
 	return out
+}
+
+// listenText is what a listener is called: the mark where the service has one.
+func listenText(s config.Service, listen netip.AddrPort) string {
+	if s.FWMark == 0 {
+		return listen.String()
+	}
+	words := make([]string, len(s.Marked))
+	for i, r := range s.Marked {
+		words[i] = r.String()
+	}
+	return fmt.Sprintf("fwmark %d: %s", s.FWMark, listed(words))
 }
 
 // leavingOf are the servers that leave a service, with their connections.
@@ -434,6 +446,9 @@ func (v *view) problems(s *control.Status) []string {
 	v.peerProblems(say, s.Directors)
 	if v.reload != nil && !v.reload.Applied {
 		say("the last reload was refused: %s", v.reload.Errors[0])
+	}
+	if v.applied.MarkErr != nil {
+		say("firewall marks: %v", v.applied.MarkErr)
 	}
 	if v.applied.TableErr != nil {
 		say("IPVS table: %v", v.applied.TableErr)

@@ -18,6 +18,7 @@ func (a *applier) setAddressesAndTable(ctx context.Context, w work, out *Applied
 	first := slices.DeleteFunc(slices.Clone(desired), func(d netif.Address) bool { return slices.Contains(later, d) })
 	out.Addresses, out.AddressErr = a.host.SetAddresses(ctx, first)
 	out.Table, out.TableErr = a.setTable(ctx, w)
+	out.MarkErr = a.setMarks(ctx, w.desired.Marks)
 	if len(later) == 0 {
 		return
 	}
@@ -37,7 +38,7 @@ func (a *applier) later(ctx context.Context, d Desired) []netif.Address {
 		var list []netif.Address
 		for _, address := range d.Addresses {
 			there := slices.ContainsFunc(present, func(p netif.PresentAddress) bool { return p.Address == address })
-			if carries[address.Prefix.Addr()] && !there {
+			if (carries[address.Prefix.Addr()] || marked(d.Marks, address.Prefix.Addr())) && !there {
 				list = append(list, address)
 			}
 		}

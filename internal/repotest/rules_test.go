@@ -13,7 +13,7 @@ var domain = []string{"vrrp", "arp", "ipvsctl", "healthcheck", "internal/netif"}
 // layers lists, from the bottom to the top, who stands on whom. A package may
 // import what is in its own group of a lower layer, and its own sub-packages.
 var layers = [][]string{
-	{"internal/testenv", "internal/script", "internal/statefile", "internal/journal", "internal/peer"},
+	{"internal/testenv", "internal/script", "internal/statefile", "internal/journal", "internal/peer", "internal/mark"},
 	domain,
 	{"internal/track", "internal/notify"},
 	{"internal/config", "internal/process", "internal/firewall"},
@@ -119,7 +119,7 @@ func TestSystemCallsAreMadeByNamedPackagesOnly(t *testing.T) {
 	}
 	allowed := []string{
 		"vrrp/vrrpsock", "arp", "ipvsctl/ipvsnl", "internal/netif", "internal/process", "internal/testenv",
-		"internal/script", "internal/facts", "internal/firewall", "healthcheck", "internal/control", "lab", "cmd",
+		"internal/script", "internal/facts", "internal/firewall", "internal/mark", "healthcheck", "internal/control", "lab", "cmd",
 	}
 	for _, f := range tree(t) {
 		if f.test || under(f.dir, allowed...) {
