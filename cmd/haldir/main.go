@@ -113,7 +113,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetErr(stderr)
 	root.AddCommand(
 		newRun(s), newCheck(s), newReload(s), newStatus(s), newFailover(s), newMaintenance(s), newEvents(s),
-		newRealserver(s), newDoctor(s), newARP(s), newCleanup(s), newLab(s), newVersion(s),
+		newRealserver(s), newDoctor(s), newARP(s), newTrace(s), newCleanup(s), newLab(s), newVersion(s),
 		newSpeaker(s), newDirector(s), newChecker(s),
 	)
 	root.AddCommand(newOrders(s)...)

@@ -24,7 +24,7 @@ func NewDirectory(in Input) *Directory {
 	p := newPatient(in)
 	d := &Directory{names: map[string][]string{}, ask: map[netip.Addr]string{}}
 	for _, l := range p.Host.Links {
-		if len(l.MAC) > 0 && !l.Loopback {
+		if len(l.MAC) > 0 && !l.Loopback && l.Master == 0 {
 			d.Learn(l.MAC, "this host, "+l.Name)
 		}
 	}

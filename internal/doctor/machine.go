@@ -75,11 +75,10 @@ var tunnelTypes = []string{"ipip", "ip6tnl", "sit", "gre", "gretap", "ip6gre", "
 const tunnelOverhead = 20
 
 func (p *patient) tunnels() {
-	i := slices.IndexFunc(p.duties, func(d duty) bool { return d.service.Forward == "tun" })
-	if i < 0 || p.Host.Links == nil {
+	wrapped := slices.DeleteFunc(slices.Clone(p.duties), func(d duty) bool { return d.service.Forward != "tun" })
+	if len(wrapped) == 0 || p.Host.Links == nil {
 		return
 	}
-	d := p.duties[i]
 	up := ""
 	for _, l := range p.Host.Links {
 		if l.Up && slices.Contains(tunnelTypes, l.Type) {
@@ -88,15 +87,20 @@ func (p *patient) tunnels() {
 	}
 	if up == "" {
 		p.found("tunnel-missing", "no interface of a type that unwraps packets is up",
-			"haldir realserver apply", "this real server of TUN service %s has no tunnel", d.service.Name)
+			"haldir realserver apply", "this real server of TUN service %s has no tunnel", wrapped[0].service.Name)
 	}
-	p.tunnelMTU(d)
+	for _, d := range wrapped {
+		if d.service.Protocol == "tcp" {
+			p.tunnelMTU(d)
+			break
+		}
+	}
 }
 
 func (p *patient) tunnelMTU(d duty) {
 	link, ok := p.Host.Link(d.ifname)
 	used := best(p.Host.Routes, d.real.Address)
-	if !ok || len(used) == 0 || d.service.Protocol != "tcp" {
+	if !ok || len(used) == 0 {
 		return
 	}
 	out, ok := p.Host.Link(used[0].Interface)

@@ -121,7 +121,7 @@ func servers(s config.Service) []config.Real {
 }
 
 // holds reports whether a service needs its VIP on the real server.
-func holds(s config.Service) bool { return s.Forward == "dr" || s.Forward == "tun" }
+func holds(s config.Service) bool { return s.Forward == "dr" && !s.Redirect || s.Forward == "tun" }
 
 // vips are the virtual addresses of which this host has to be a silent owner,
 // with the service that first asks for it.

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haldir-lb/haldir/internal/testenv"
+	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
+)
+
+// examine runs haldir doctor on a node and returns the kinds of its findings, but
+// for those about the machine that the whole lab is on.
+func (p *pair) examine(n *Node, args ...string) []string {
+	p.t.Helper()
+	args = append([]string{"doctor", "-c", p.ConfigPath, "--node", n.Name, "--run-dir", n.RunDir(), "--json"}, args...)
+	output, _ := n.Haldir(bound(p.t, patience), args...) // what it found is its status too
+	var e struct {
+		Findings []struct{ ID, Title, Evidence string }
+		Unknown  []struct{ What, Reason string }
+	}
+	if err := json.Unmarshal([]byte(output), &e); err != nil {
+		p.t.Fatalf("doctor on %s: %v: %s", n.Name, err, output)
+	}
+	for _, u := range e.Unknown {
+		if !strings.HasPrefix(u.What, "whether there is a kernel module") {
+			p.t.Errorf("doctor on %s: unknown: %s: %s", n.Name, u.What, u.Reason)
+		}
+	}
+	var kinds []string
+	for _, f := range e.Findings {
+		if f.ID != "clock-unsynchronised" && f.ID != "scheduler-late" {
+			p.t.Logf("doctor on %s: %s: %s: %s", n.Name, f.ID, f.Title, f.Evidence)
+			kinds = append(kinds, f.ID)
+		}
+	}
+	return kinds
+}
+
+func (p *pair) expectFindings(n *Node, want ...string) {
+	p.t.Helper()
+	if d := cmp.Diff(want, p.examine(n)); d != "" {
+		p.t.Errorf("findings on %s (-want +got):\n%s", n.Name, d)
+	}
+}
+
+func TestTheDoctorFindsNothingInAHealthyPair(t *testing.T) {
+	p := newPair(t, DefaultSpec(ForwardNone))
+	for _, name := range []string{"d1", "d2", Client} {
+		p.expectFindings(p.Node(name))
+	}
+}
+
+func TestTheDoctorAndTheTraceInClustersWithIPVS(t *testing.T) {
+	testenv.IPVS(t)
+	t.Run("dr", func(t *testing.T) {
+		p := newPair(t, forwarded(ForwardDR))
+		for _, name := range []string{"d1", "d2", "rs1", "rs2", Client} {
+			p.expectFindings(p.Node(name))
+		}
+		p.traced(ForwardDR)
+		p.addService(p.d1, netip.MustParseAddrPort("192.0.2.99:80"), netip.MustParseAddrPort("192.0.2.11:8080"))
+		p.must(p.d1.ns.sysctl([][2]string{{"net/ipv4/vs/conn_reuse_mode", "0"}, {"net/ipv4/vs/expire_nodest_conn", "0"}}...))
+		p.expectFindings(p.d1, "port-mismatch", "expire-nodest", "conn-reuse")
+		p.shell(p.d1, "ipvsadm", "-E", "-t", "192.0.2.99:80", "-p", "60")
+		p.must(p.d1.ns.sysctl([][2]string{
+			{"net/ipv4/vs/conn_reuse_mode", "1"}, {"net/ipv4/vs/expire_nodest_conn", "1"}, {"net/ipv4/vs/expire_quiescent_template", "0"},
+		}...))
+		p.expectFindings(p.d1, "port-mismatch", "expire-quiescent")
+	})
+	t.Run("tun", func(t *testing.T) {
+		p := newPair(t, forwarded(ForwardTUN))
+		rs1 := p.Node("rs1")
+		p.expectFindings(p.d1)
+		p.traced(ForwardTUN)
+		p.must(rs1.ns.sysctl([2]string{"net/ipv4/conf/tunl0/rp_filter", "1"}))
+		// Without an MSS that fits, clients' segments are too large for the tunnel.
+		p.expectFindings(rs1, "rp-filter-tunnel", "tunnel-mtu")
+	})
+}
+
+// addService loads a service with one real server by DR, as somebody else might.
+func (p *pair) addService(n *Node, at, to netip.AddrPort) {
+	p.t.Helper()
+	service := ipvsctl.Service{Key: ipvsctl.ServiceKey{Protocol: ipvsctl.TCP, Address: at.Addr(), Port: at.Port()}, Scheduler: ipvsctl.DefaultScheduler}
+	p.must(n.Do(func() error {
+		handle, err := ipvsnl.Open()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = handle.Close() }()
+		return errors.Join(handle.Apply(p.t.Context(), []ipvsctl.Op{
+			{Kind: ipvsctl.AddService, Service: service},
+			{Kind: ipvsctl.AddDest, Service: service, Dest: ipvsctl.Dest{Key: ipvsctl.DestKey{Address: to.Addr(), Port: to.Port()}, Weight: 1}},
+		})...)
+	}))
+}
+
+// shell runs a program in a node's namespace.
+func (p *pair) shell(n *Node, argv ...string) {
+	p.t.Helper()
+	_, err := run(bound(p.t, patience), n.ns, argv...)
+	p.must(err)
+}
