@@ -47,7 +47,7 @@ func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
 				want = append(want, "ip link set "+tunnel.Name+" up")
 			}
 			for _, r := range state.Redirects {
-				want = append(want, fmt.Sprintf("nft add rule inet haldir_realserver prerouting ip daddr %s %s dport %d fib daddr type != local redirect to :%d",
+				want = append(want, fmt.Sprintf("nft add rule inet haldir_realserver prerouting ip daddr %s %s dport %d fib daddr . iif type != local redirect to :%d",
 					r.Address, r.Protocol, r.Port, r.To))
 			}
 			got := regexp.MustCompile(`(?m)^(sysctl|ip address|ip link|nft add rule) .*$`).FindAllString(commands, -1)

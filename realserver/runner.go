@@ -89,8 +89,8 @@ func (r *Runner) change(ctx context.Context, state State) error {
 	if err := r.setSysctls(state); err != nil {
 		return err
 	}
-	// A redirect takes in nothing while the VIP is on this host, so where one
-	// follows the other nothing is missed.
+	// Before the VIPs, so that where a redirect follows on a VIP that the host holds
+	// nothing is missed.
 	if err := r.setRedirects(ctx, state); err != nil {
 		return err
 	}

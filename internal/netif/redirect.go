@@ -12,10 +12,10 @@ import (
 // redirects and nothing else.
 const RedirectTable = "haldir_realserver"
 
-// Redirect has this host take what is sent to an address that it does not hold: the
+// Redirect has this host take what is sent to an address that it need not hold: the
 // packets go on to a port of the address of the interface that they came in by,
-// and the answers come from where the packets were sent to. While the host holds
-// the address, the redirect does nothing.
+// and the answers come from where the packets were sent to. While that interface
+// holds the address, the redirect does nothing.
 type Redirect struct {
 	Protocol string     `json:"protocol"` // tcp, udp or sctp
 	Address  netip.Addr `json:"address"`

@@ -153,7 +153,7 @@ func setRedirects(ctx context.Context, want []Redirect) error {
 
 // redirectExprs is the rule
 //
-//	meta nfproto F F daddr A meta l4proto P th dport N fib daddr type != local redirect to :T
+//	meta nfproto F F daddr A meta l4proto P th dport N fib daddr . iif type != local redirect to :T
 func redirectExprs(r Redirect) ([]expr.Any, error) {
 	protocol, known := redirectProtocols[r.Protocol]
 	if !known || !r.Address.IsValid() || r.Port == 0 || r.To == 0 {
@@ -169,7 +169,7 @@ func redirectExprs(r Redirect) ([]expr.Any, error) {
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}, equal(r.Address.AsSlice()),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{protocol}),
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, equal(binary.BigEndian.AppendUint16(nil, r.Port)),
-		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Fib{Register: 1, FlagDADDR: true, FlagIIF: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
 		&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, r.To)},
 		&expr.Redir{RegisterProtoMin: 1},
