@@ -49,6 +49,19 @@ func (s Service) Addresses() []netip.Addr {
 	return slices.Compact(all)
 }
 
+// Endpoints returns addresses with ports that s listens on: all of them, or of a
+// service by mark one of each range.
+func (s Service) Endpoints() []netip.AddrPort {
+	if s.FWMark == 0 {
+		return s.Listen
+	}
+	ends := make([]netip.AddrPort, len(s.Marked))
+	for i, r := range s.Marked {
+		ends[i] = netip.AddrPortFrom(r.From, r.FromPort)
+	}
+	return ends
+}
+
 const (
 	rangeLegal = `addresses and ports, as in "192.0.2.100:80", "192.0.2.100-192.0.2.109:80", "192.0.2.100:8000-8099"`
 	// maxListen is to how many listeners one element of listen may expand.
@@ -178,6 +191,10 @@ func (l *loader) decodeListeners(t *table, b *serviceBlock) {
 func (l *loader) finishMark(b *serviceBlock) {
 	s := &b.Service
 	if !b.mark.good || len(b.listen) == 0 {
+		return
+	}
+	if s.Redirect {
+		l.found.add(b.receive.place, problem{message: "a redirect needs the ports of a service, which one by fwmark does not have", legal: receiveAddress})
 		return
 	}
 	s.FWMark, s.Marked = uint32(b.mark.value), b.marked

@@ -141,7 +141,7 @@ func (f *gate) question(ifname string, addr netip.Addr) {
 
 // balanced follows the packets of a service through its director.
 func (f *gate) balanced(s config.Service) {
-	for _, listen := range s.Listen {
+	for _, listen := range s.Endpoints() {
 		router, _ := f.directs(listen.Addr())
 		request := firewall.Packet{
 			In: router.Interface, Source: somebody(listen.Addr()), AnySource: true, Destination: listen.Addr(),
@@ -238,7 +238,7 @@ func (f *gate) checkBy(c config.Check, s config.Service, real config.Real, liste
 
 // served follows the packets of a service on its real server.
 func (f *gate) served(d duty) {
-	for _, listen := range d.service.Listen {
+	for _, listen := range d.service.Endpoints() {
 		at := destination(d, listen)
 		in := d.ifname
 		if d.service.Forward == ipvsctl.TUN.String() {

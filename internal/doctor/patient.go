@@ -131,9 +131,9 @@ func (p *patient) hiddenVIPs() map[netip.Addr]config.Service {
 		if !holds(d.service) {
 			continue
 		}
-		for _, listen := range d.service.Listen {
-			if _, ok := vips[listen.Addr()]; !ok {
-				vips[listen.Addr()] = d.service
+		for _, vip := range d.service.Addresses() {
+			if _, ok := vips[vip]; !ok {
+				vips[vip] = d.service
 			}
 		}
 	}
