@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,11 +18,11 @@ import (
 type journalled struct {
 	still
 	events []journal.Event
-	asked  *control.EventsRequest
+	asked  *atomic.Pointer[control.EventsRequest]
 }
 
 func (j journalled) Events(_ context.Context, r control.EventsRequest) (control.EventsResult, error) {
-	*j.asked = r
+	j.asked.Store(&r)
 	var found []journal.Event
 	for _, e := range j.events {
 		if e.ID > r.After {
@@ -32,7 +34,7 @@ func (j journalled) Events(_ context.Context, r control.EventsRequest) (control.
 
 func TestEventsArePrinted(t *testing.T) {
 	at := time.Date(2030, 1, 2, 12, 0, 0, 5e6, time.Local)
-	var asked control.EventsRequest
+	var asked atomic.Pointer[control.EventsRequest]
 	dir := serveBackend(t, journalled{asked: &asked, events: []journal.Event{
 		{ID: 7, At: at, Kind: journal.KindTransition, Subject: "edge", From: "backup", To: "master", Reason: "master silent"},
 		{ID: 8, At: at.Add(time.Second), Kind: journal.KindOperator, Subject: "failover", To: "handed over", By: "alice"},
@@ -43,8 +45,8 @@ func TestEventsArePrinted(t *testing.T) {
 	if got != exitDone || stdout != want || stderr != "" {
 		t.Errorf("exit status %d, %q, %q; want %d, %q", got, stdout, stderr, exitDone, want)
 	}
-	if since := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC); !asked.Since.Equal(since) {
-		t.Errorf("asked since %v, want %v", asked.Since, since)
+	if since := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC); !asked.Load().Since.Equal(since) {
+		t.Errorf("asked since %v, want %v", asked.Load().Since, since)
 	}
 	got, stdout, _ = haldir("events", "--run-dir", dir, "--json")
 	first, _, _ := strings.Cut(stdout, "\n")
@@ -61,17 +63,28 @@ func TestEventsArePrinted(t *testing.T) {
 var errPipe = errors.New("nobody reads")
 
 // twoWrites takes two lines and then fails.
-type twoWrites struct{ text strings.Builder }
+type twoWrites struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
 
 func (w *twoWrites) Write(b []byte) (int, error) {
-	if strings.Count(w.text.String(), "\n") == 2 {
+	if w.lines() == 2 {
 		return 0, errPipe
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.text.Write(b)
 }
 
+func (w *twoWrites) lines() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Count(w.text.String(), "\n")
+}
+
 func TestFollowAsksForWhatComesAfter(t *testing.T) {
-	var asked control.EventsRequest
+	var asked atomic.Pointer[control.EventsRequest]
 	at := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	dir := serveBackend(t, journalled{asked: &asked, events: []journal.Event{{ID: 7, At: at, Kind: journal.KindStart}, {ID: 8, At: at, Kind: journal.KindStop}}})
 	ctx, stop := context.WithCancel(t.Context())
@@ -82,7 +95,7 @@ func TestFollowAsksForWhatComesAfter(t *testing.T) {
 	defer ticker.Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; <-ticker.C {
 		result, err := s.client().Events(t.Context(), control.EventsRequest{})
-		if err == nil && len(result.Events) == 2 && strings.Count(s.stdout.(*twoWrites).text.String(), "\n") == 2 {
+		if err == nil && len(result.Events) == 2 && s.stdout.(*twoWrites).lines() == 2 {
 			break
 		}
 		if time.Now().After(deadline) {

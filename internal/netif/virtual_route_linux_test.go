@@ -56,7 +56,12 @@ func TestRoutesAndRulesMoveAndNothingElse(t *testing.T) {
 	addForeign(t, link, "192.0.2.1/24")
 	addForeign(t, link, "2001:db8::1/64")
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet("198.51.100.0/24"), Gw: ipNet("192.0.2.9/32").IP}))
-	before := ip(t, "route") + ip(t, "-6", "route") + ip(t, "rule") + ip(t, "-6", "rule")
+	// Without the link-local addresses that the kernel adds meanwhile.
+	everything := func() string {
+		return ip(t, "route") + ip(t, "-6", "route", "show", "2001:db8::/16") + ip(t, "-6", "route", "show", "proto", "72") +
+			ip(t, "rule") + ip(t, "-6", "rule")
+	}
+	before := everything()
 	desired := Routing{
 		Routes: []VirtualRoute{
 			route("0.0.0.0/0 via 192.0.2.254 dev vr0 src 192.0.2.1 table 100"),
@@ -98,7 +103,7 @@ func TestRoutesAndRulesMoveAndNothingElse(t *testing.T) {
 	if gone := routing(t, Routing{}); len(gone.Removed) != 6 || len(gone.Failed) != 0 {
 		t.Errorf("at the end: %+v, want 6 removed", gone)
 	}
-	if after := ip(t, "route") + ip(t, "-6", "route") + ip(t, "rule") + ip(t, "-6", "rule"); after != before {
+	if after := everything(); after != before {
 		t.Errorf("at the end:\n%s\nwant as before:\n%s", after, before)
 	}
 }

@@ -6,15 +6,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 func TestPost(t *testing.T) {
-	var got string
+	var received atomic.Value
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = r.Method + " " + r.Header.Get("Content-Type") + " " + string(body)
+		received.Store(r.Method + " " + r.Header.Get("Content-Type") + " " + string(body))
 		switch r.URL.Path {
 		case "/ok":
 			w.WriteHeader(http.StatusAccepted)
@@ -39,7 +40,7 @@ func TestPost(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error says what is secret: %v", path, err)
 		}
-		if want := `POST application/json {"a":1}`; got != want {
+		if got, want := received.Load(), `POST application/json {"a":1}`; got != want {
 			t.Errorf("%s: the server got %q, want %q", path, got, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -37,9 +38,21 @@ func (f *file) imports() []string {
 	return paths
 }
 
-// tree parses every Go file of the repository.
+// tree returns every Go file of the repository.
 func tree(t *testing.T) []*file {
 	t.Helper()
+	files, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("found only %d Go files: this test looks in the wrong place", len(files))
+	}
+	return files
+}
+
+// parsed parses the files, once for all tests.
+var parsed = sync.OnceValues(func() ([]*file, error) {
 	root := filepath.Join("..", "..")
 	var files []*file
 	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
@@ -72,14 +85,8 @@ func tree(t *testing.T) []*file {
 		})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) < 50 {
-		t.Fatalf("found only %d Go files: this test looks in the wrong place", len(files))
-	}
-	return files
-}
+	return files, err
+})
 
 // under reports whether dir is one of the prefixes or below one.
 func under(dir string, prefixes ...string) bool {
