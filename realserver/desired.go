@@ -23,11 +23,14 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 	n := newNeeds()
 	found := false
 	for _, service := range cfg.Services {
-		for _, server := range service.Real {
-			for _, ifname := range interfaces[server.Address] {
-				found = true
-				if err := n.add(service, server, ifname); err != nil {
-					return State{}, err
+		for _, listen := range service.Listen {
+			at := service.At(listen)
+			for _, server := range at.Real {
+				for _, ifname := range interfaces[server.Address] {
+					found = true
+					if err := n.add(at, server, ifname); err != nil {
+						return State{}, err
+					}
 				}
 			}
 		}
@@ -67,8 +70,8 @@ func newNeeds() needs {
 	}
 }
 
-// add gathers what one service needs of the interface that has its real
-// server's address.
+// add gathers what one service needs, at one listener, of the interface that has
+// its real server's address.
 func (n needs) add(service config.Service, server config.Real, ifname string) error {
 	n.own[HostAddress{Interface: ifname, Address: server.Address}] = true
 	switch service.Forward {
@@ -88,6 +91,9 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 		case "gue":
 			put(n.ports, wrapping.Port, service)
 		}
+		if service.Listen[0].Addr().Is6() {
+			return fmt.Errorf("service %q: haldir sets up no real server for tunnels that carry IPv6", service.Name)
+		}
 		// A director in the same segment would ask this host for the VIP like any
 		// other.
 		n.hide(service, ifname)
@@ -102,8 +108,12 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 		n.serve(service, service.Listen...)
 	case "nat":
 		// A host that follows a redirect replies past the director.
-		n.set(service, "all", "accept_redirects", "0", "")
-		n.set(service, ifname, "accept_redirects", "0", "")
+		if server.Address.Is6() {
+			n.setIn("net/ipv6/conf/", service, ifname, "accept_redirects", "0", "")
+		} else {
+			n.set(service, "all", "accept_redirects", "0", "")
+			n.set(service, ifname, "accept_redirects", "0", "")
+		}
 		put(n.replies, server.Address, service)
 		for _, listen := range service.Listen {
 			n.serve(service, netip.AddrPortFrom(server.Address, cmp.Or(server.Port, listen.Port())))
@@ -114,8 +124,13 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 	return nil
 }
 
-// hide keeps the host silent about addresses that are not the interface's own.
+// hide keeps the host silent about addresses that are not the interface's own. In
+// IPv6 it is so by itself: neighbour discovery answers for the addresses of the
+// interface that was asked (RFC 4861, section 7.2.3), and asks from one of them.
 func (n needs) hide(service config.Service, ifname string) {
+	if service.Listen[0].Addr().Is6() {
+		return
+	}
 	for _, name := range []string{"all", ifname} {
 		// 2 in addition demands that the asker is in the interface's subnet.
 		n.set(service, name, "arp_ignore", "1", "2")
@@ -150,7 +165,11 @@ func (n needs) serve(service config.Service, at ...netip.AddrPort) {
 }
 
 func (n needs) set(service config.Service, ifname, key, value, also string) {
-	path := "net/ipv4/conf/" + ifname + "/" + key
+	n.setIn("net/ipv4/conf/", service, ifname, key, value, also)
+}
+
+func (n needs) setIn(conf string, service config.Service, ifname, key, value, also string) {
+	path := conf + ifname + "/" + key
 	put(n.sysctls, setting{netif.Sysctl{Path: path, Value: value}, also}, service)
 }
 
@@ -192,7 +211,8 @@ func (n needs) state(vips []netip.Addr) State {
 	slices.SortFunc(s.Redirects, func(a, b Redirect) int { return a.Redirect.Compare(b.Redirect) })
 	via := slices.Compact(slices.SortedFunc(slices.Values(vips), netip.Addr.Compare))
 	for from, services := range n.replies {
-		s.Replies = append(s.Replies, Reply{from, via, services.sorted()})
+		own := slices.DeleteFunc(slices.Clone(via), func(a netip.Addr) bool { return a.Is4() != from.Is4() })
+		s.Replies = append(s.Replies, Reply{from, own, services.sorted()})
 	}
 	slices.SortFunc(s.Replies, func(a, b Reply) int { return a.From.Compare(b.From) })
 	return s

@@ -229,3 +229,30 @@ func TestDesiredRefuses(t *testing.T) {
 		})
 	}
 }
+
+// At the listeners of each family a host is what its address of that family is.
+func TestFamiliesAreServedByTheirOwnAddress(t *testing.T) {
+	s := service("web", "dr", "192.0.2.100:80", "192.0.2.11", "2001:db8::12")
+	s.Listen = append(s.Listen, netip.MustParseAddrPort("[2001:db8::100]:80"))
+	for _, test := range []struct{ own, holds string }{{"192.0.2.11", "192.0.2.100/32"}, {"2001:db8::12", "2001:db8::100/128"}} {
+		state, err := Desired(cluster(s), host("eth0", test.own))
+		if err != nil || len(state.Addresses) != 1 || state.Addresses[0].Prefix.String() != test.holds || state.Addresses[0].Interface != Loopback {
+			t.Errorf("%s holds %v (%v), want %s on lo", test.own, state.Addresses, err, test.holds)
+		}
+		if hides := len(state.Sysctls) > 0; hides != (test.own == "192.0.2.11") {
+			t.Errorf("%s: sysctls %v; IPv6 needs none", test.own, state.Sysctls)
+		}
+	}
+}
+
+func TestNATOverIPv6FollowsNoRedirect(t *testing.T) {
+	c := cluster(service("web", "nat", "[2001:db8::100]:80", "2001:db8::12"))
+	c.VRRP[0].Addresses = append(c.VRRP[0].Addresses, netip.MustParsePrefix("fe80::100/64"))
+	state, err := Desired(c, host("eth0", "2001:db8::12"))
+	if err != nil || len(state.Sysctls) != 1 || state.Sysctls[0].String() != "net/ipv6/conf/eth0/accept_redirects = 0" {
+		t.Errorf("sysctls %v (%v), want accept_redirects of eth0", state.Sysctls, err)
+	}
+	if len(state.Replies) != 1 || len(state.Replies[0].Via) != 1 || state.Replies[0].Via[0] != netip.MustParseAddr("fe80::100") {
+		t.Errorf("replies %v, want the way by the director's IPv6 address", state.Replies)
+	}
+}

@@ -93,7 +93,7 @@ func (s Service) Router(listen netip.AddrPort) string {
 
 // At returns the service as it is at one listener: with the real servers and the
 // sorry server that can serve there. Those are the ones of the listener's family;
-// where there are none, a tunnel carries one family inside the other.
+// where there are none, a tunnel over IPv4 carries IPv6.
 func (s Service) At(listen netip.AddrPort) Service {
 	serves := s.serves(listen)
 	out := s
@@ -107,7 +107,7 @@ func (s Service) At(listen netip.AddrPort) Service {
 
 func (s Service) serves(listen netip.AddrPort) func(Real) bool {
 	own := func(r Real) bool { return r.Address.Is4() == listen.Addr().Is4() }
-	if s.Forward == "tun" && !slices.ContainsFunc(s.Real, own) {
+	if s.Forward == "tun" && listen.Addr().Is6() && !slices.ContainsFunc(s.Real, own) {
 		return func(Real) bool { return true }
 	}
 	return own
@@ -125,22 +125,21 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 		return !slices.ContainsFunc(s.Listen, func(at netip.AddrPort) bool { return s.serves(at)(r) })
 	}
 	fits := func(r Real) problem {
-		return problem{
-			message: fmt.Sprintf("an %s server, but no listener of the service is %s, and %s cannot carry one inside the other",
-				family(r.Address), family(r.Address), s.Forward),
-			legal: fmt.Sprintf(`an %s address, or forward = "tun"`, family(s.Listen[0].Addr())),
+		what := problem{
+			message: fmt.Sprintf("an %s server, but no listener of the service is %s", family(r.Address), family(r.Address)),
+			legal:   fmt.Sprintf("an %s address", family(s.Listen[0].Addr())),
 		}
+		if r.Address.Is4() && s.Forward != "tun" {
+			what.message += ", and " + s.Forward + " does not carry IPv6 over IPv4"
+			what.legal += `, or forward = "tun"`
+		}
+		return what
 	}
 	reported := false
 	for _, r := range b.real {
 		if idle(r.Real) {
 			reported = true
-			what := fits(r.Real)
-			if s.Forward == "tun" {
-				what.message = fmt.Sprintf("an %s server, but no listener of the service is %s, and there are servers of the other family", family(r.Address), family(r.Address))
-				what.legal = "servers of the listeners' family alone, or a service of its own for the others"
-			}
-			l.found.add(r.place, what)
+			l.found.add(r.place, fits(r.Real))
 		}
 	}
 	if sorry := b.pool.sorry; sorry != nil && s.Pool.Sorry != nil && idle(sorry.Real) {
@@ -150,12 +149,30 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 		if reported || len(s.At(f.at).Real) > 0 {
 			continue
 		}
-		l.found.add(f.place, problem{
-			message: fmt.Sprintf("an %s listener, but no real server is %s, and %s cannot carry one inside the other",
-				family(f.at.Addr()), family(f.at.Addr()), s.Forward),
-			legal: fmt.Sprintf(`an %s real server for it, or forward = "tun"`, family(f.at.Addr())),
-		})
+		what := problem{
+			message: fmt.Sprintf("an %s listener, but no real server is %s", family(f.at.Addr()), family(f.at.Addr())),
+			legal:   fmt.Sprintf("an %s real server for it", family(f.at.Addr())),
+		}
+		if f.at.Addr().Is6() {
+			what.message += ", and " + s.Forward + " does not carry IPv6 over IPv4"
+			what.legal += `, or forward = "tun"`
+		}
+		l.found.add(f.place, what)
 		reported = true
+	}
+	// "The synchronization protocol is incompatible with mixed family services", says
+	// the kernel, and refuses such servers while a daemon runs.
+	if l.sync == nil || s.Forward != "tun" || reported {
+		return
+	}
+	for _, f := range b.listen {
+		if f.at.Addr().Is6() && s.At(f.at).Real[0].Address.Is4() {
+			l.found.add(f.place, problem{
+				message: "an IPv6 listener with IPv4 servers, which the kernel refuses while it synchronises connections",
+				legal:   "IPv6 real servers for it, or no [connection_sync]",
+			})
+			return
+		}
 	}
 }
 
