@@ -44,8 +44,19 @@ func (r Result) Err() error {
 // Result. An operation that fails does not hinder the others: it is in
 // Result.Failed, and a later Reconcile tries again.
 func (r *Reconciler) Reconcile(ctx context.Context, desired Table, owned func(ServiceKey) bool) (Result, error) {
+	return r.reconcile(ctx, desired, owned, r.handle.Read)
+}
+
+// ReconcileServices is Reconcile for the services with the given keys alone, which
+// are sorted: nothing else is read or touched, or is in the Result.
+func (r *Reconciler) ReconcileServices(ctx context.Context, desired Table, keys []ServiceKey, owned func(ServiceKey) bool) (Result, error) {
+	read := func(ctx context.Context) (LiveTable, error) { return r.handle.ReadServices(ctx, keys) }
+	return r.reconcile(ctx, desired.Of(keys), owned, read)
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, desired Table, owned func(ServiceKey) bool, read func(context.Context) (LiveTable, error)) (Result, error) {
 	desired = desired.Canonical()
-	live, err := r.handle.Read(ctx)
+	live, err := read(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("reading the ipvs table: %w", err)
 	}
@@ -54,7 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, desired Table, owned func(Se
 	for round := 1; len(plan) > 0; round++ {
 		result.Ops = append(result.Ops, plan...)
 		errs := r.handle.Apply(ctx, plan)
-		if live, err = r.readBack(ctx, live, plan, errs); err != nil {
+		if live, err = r.readBack(ctx, live, plan, errs, read); err != nil {
 			return result, fmt.Errorf("reading the ipvs table back: %w", err)
 		}
 		rest := Plan(desired, live, owned)
@@ -71,9 +82,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, desired Table, owned func(Se
 
 // readBack reads what the operations touched, or all where the table turned
 // out to be other than it was read.
-func (r *Reconciler) readBack(ctx context.Context, before LiveTable, ops []Op, errs []error) (LiveTable, error) {
+func (r *Reconciler) readBack(ctx context.Context, before LiveTable, ops []Op, errs []error, read func(context.Context) (LiveTable, error)) (LiveTable, error) {
 	if stale(ops, errs) {
-		return r.handle.Read(ctx)
+		return read(ctx)
 	}
 	touched := make(map[ServiceKey]bool)
 	var keys []ServiceKey
@@ -84,7 +95,7 @@ func (r *Reconciler) readBack(ctx context.Context, before LiveTable, ops []Op, e
 		}
 	}
 	if 2*len(keys) > len(before) {
-		return r.handle.Read(ctx)
+		return read(ctx)
 	}
 	now, err := r.handle.ReadServices(ctx, keys)
 	if err != nil {

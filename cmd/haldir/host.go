@@ -93,6 +93,16 @@ func (h *host) SetTable(ctx context.Context, desired ipvsctl.Table, owned func(i
 	return ipvsctl.NewReconciler(handle).Reconcile(ctx, desired, owned)
 }
 
+func (h *host) SetServices(ctx context.Context, desired ipvsctl.Table, keys []ipvsctl.ServiceKey, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error) {
+	handle, err := h.ipvs()
+	if err != nil {
+		return ipvsctl.Result{}, err
+	}
+	return ipvsctl.NewReconciler(handle).ReconcileServices(ctx, desired, keys, owned)
+}
+
+func (h *host) TableFingerprint(context.Context) (uint64, error) { return ipvsnl.Fingerprint() }
+
 func (h *host) Table(ctx context.Context) (ipvsctl.LiveTable, error) {
 	handle, err := h.ipvs()
 	if err != nil {

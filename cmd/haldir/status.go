@@ -143,6 +143,7 @@ func renderStatus(s control.Status, p paint) string {
 		renderDirector(&b, d, p)
 	}
 	renderSync(&b, s.Sync, p)
+	renderDrift(&b, s.Drift, p)
 	for _, removed := range s.Removed {
 		fmt.Fprintf(&b, "\nservice %s %s\n", removed.Service, p.middle("is not configured any more"))
 		renderLeaving(&b, removed.Leaving, s.At, p)

@@ -54,6 +54,8 @@ type Status struct {
 	Directors []DirectorStatus `json:"directors,omitempty"`
 	// Sync is the synchronisation of connections; absent if none is configured.
 	Sync *SyncStatus `json:"connection_sync,omitempty"`
+	// Drift is absent if nobody else changed the IPVS table.
+	Drift *DriftStatus `json:"drift,omitempty"`
 	// Foreign lists IPVS services in the kernel that are not haldir's.
 	Foreign []string `json:"foreign,omitempty"`
 	// Problems lists what is not as it should be; empty means that all is well.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ type work struct {
 	desired    Desired
 	configured map[ipvsctl.ServiceKey]bool // services that the configuration names
 	sync       []ipvsctl.SyncDaemon
+	sysctls    []netif.Sysctl
 	generation uint64
 }
 
@@ -44,9 +44,11 @@ type Applied struct {
 	Routing netif.RoutingResult
 	Table   ipvsctl.Result
 	Sync    ipvsctl.SyncResult
+	// Drift is the last time that somebody else had changed the IPVS table.
+	Drift Drift
 	// AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
-	// read or done.
-	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr error
+	// read or done, SysctlErr where kernel parameters are not as they should be.
+	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr, SysctlErr error
 }
 
 // ok reports whether the host is as desired.
@@ -56,7 +58,7 @@ func (a *Applied) ok() bool {
 
 // Err returns all that went wrong as one error, nil if nothing did.
 func (a *Applied) Err() error {
-	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr,
+	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr, a.SysctlErr,
 		a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
 }
 
@@ -80,6 +82,11 @@ type applier struct {
 	fights   fights                   // owned by run
 	routed   bool                     // routes or rules of ours may be there; owned by run
 	reported string                   // last failure logged; owned by run
+	inForce  inForce                  // owned by run
+	sweep    bool                     // everything is to be compared; owned by run
+	sweeping time.Duration            // how long that took last; owned by run
+	drift    Drift                    // owned by run
+	sysctls  []netif.Sysctl           // that were set last; owned by run
 }
 
 func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger) *applier {
@@ -130,18 +137,29 @@ func (a *applier) wait(ctx context.Context, generation uint64) (Applied, error) 
 
 // run applies until ctx ends.
 func (a *applier) run(ctx context.Context) error {
-	timer := time.NewTimer(sweepEvery)
+	timer, watch := time.NewTimer(sweepEvery), time.NewTimer(driftEvery)
 	defer timer.Stop()
+	defer watch.Stop()
 	var current work
 	for {
+		a.sweep = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.wake:
 		case <-timer.C:
+			a.sweep = true
+		case <-watch.C:
+			changed, again := a.look(ctx)
+			watch.Reset(again)
+			if !changed {
+				continue
+			}
+			a.sweep = true
 		}
 		a.mu.Lock()
-		if a.pending != nil {
+		fresh := a.pending != nil
+		if fresh {
 			current, a.pending = *a.pending, nil
 		}
 		a.mu.Unlock()
@@ -153,11 +171,16 @@ func (a *applier) run(ctx context.Context) error {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, applyBound)
+		settled := a.inForce.valid && !fresh
 		outcome := a.apply(bounded, current)
 		cancel()
+		if settled && a.sweep {
+			a.drifted(outcome.At, outcome.Table)
+		}
+		outcome.Drift = a.drift
 		a.publish(outcome)
 		if outcome.ok() {
-			timer.Reset(sweepEvery)
+			timer.Reset(max(0, time.Until(a.inForce.swept.Add(a.sweepEvery()))))
 		} else {
 			timer.Reset(retryAfter)
 		}
@@ -184,6 +207,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	}
 	a.announce(w.desired, out)
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
+	out.SysctlErr = a.keepSysctls(w)
 	out.At = time.Now()
 	return out
 }
@@ -200,24 +224,6 @@ func (a *applier) setMarks(ctx context.Context, rules []mark.Rule) error {
 	}
 	a.marking = err != nil || len(rules) > 0
 	return err
-}
-
-func (a *applier) setTable(ctx context.Context, w work) (ipvsctl.Result, error) {
-	recorded := a.record.services()
-	if len(w.configured) == 0 && len(recorded) == 0 {
-		return ipvsctl.Result{}, nil // no services: ip_vs need not even be there
-	}
-	// It is for a later process: servers follow their health without it too.
-	unrecorded := a.record.add(w.configured)
-	owned := func(key ipvsctl.ServiceKey) bool {
-		return (w.configured[key] || recorded[key]) && !w.desired.Untouched[key]
-	}
-	result, err := a.host.SetTable(ctx, w.desired.Table, owned)
-	result.Foreign = slices.DeleteFunc(result.Foreign, func(key ipvsctl.ServiceKey) bool { return w.desired.Untouched[key] })
-	if err == nil && unrecorded == nil && len(result.Failed) == 0 {
-		err = a.record.keep(w.configured)
-	}
-	return result, errors.Join(unrecorded, err)
 }
 
 // announce announces the addresses that are there, anew where a mastership is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"maps"
 	"net"
@@ -115,6 +116,26 @@ func (h *fakeHost) SetTable(ctx context.Context, desired ipvsctl.Table, owned fu
 		h.say("ipvs %s", op)
 	}
 	return result, err
+}
+
+func (h *fakeHost) SetServices(ctx context.Context, desired ipvsctl.Table, keys []ipvsctl.ServiceKey, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error) {
+	result, err := ipvsctl.NewReconciler(h.table).ReconcileServices(ctx, desired, keys, owned)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, op := range result.Ops {
+		h.say("ipvs %s", op)
+	}
+	return result, err
+}
+
+func (h *fakeHost) TableFingerprint(ctx context.Context) (uint64, error) {
+	live, err := h.table.Read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum := fnv.New64a()
+	_, _ = fmt.Fprintf(sum, "%+v", live.Table())
+	return sum.Sum64(), nil
 }
 
 func (h *fakeHost) Table(ctx context.Context) (ipvsctl.LiveTable, error) {

@@ -25,6 +25,12 @@ type Host interface {
 	Addresses(ctx context.Context) ([]netif.PresentAddress, error)
 	// SetTable makes the owned part of the IPVS table the desired one.
 	SetTable(ctx context.Context, desired ipvsctl.Table, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error)
+	// SetServices does so for the services with the given keys alone, which are
+	// sorted.
+	SetServices(ctx context.Context, desired ipvsctl.Table, keys []ipvsctl.ServiceKey, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error)
+	// TableFingerprint returns a number that changes with the IPVS table; it is
+	// cheap, and may miss what is rarely changed.
+	TableFingerprint(ctx context.Context) (uint64, error)
 	// Table reads the IPVS table.
 	Table(ctx context.Context) (ipvsctl.LiveTable, error)
 	// SetSync makes the synchronisation daemons that are owned the desired ones.

@@ -374,6 +374,7 @@ func (d *Director) update() uint64 {
 		desired:    desired,
 		configured: configured,
 		sync:       d.syncDaemons(),
+		sysctls:    Sysctls(d.config),
 		generation: d.generation,
 	})
 	return d.generation

@@ -93,6 +93,20 @@ func (h *mortalHost) SetTable(ctx context.Context, desired ipvsctl.Table, owned 
 	return h.fakeHost.SetTable(ctx, desired, owned)
 }
 
+func (h *mortalHost) SetServices(ctx context.Context, desired ipvsctl.Table, keys []ipvsctl.ServiceKey, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error) {
+	if !h.alive() {
+		return ipvsctl.Result{}, errTest
+	}
+	return h.fakeHost.SetServices(ctx, desired, keys, owned)
+}
+
+func (h *mortalHost) SetSysctls(desired []netif.Sysctl) error {
+	if !h.alive() {
+		return errTest
+	}
+	return h.fakeHost.SetSysctls(desired)
+}
+
 func (h *mortalHost) SetSync(ctx context.Context, desired []ipvsctl.SyncDaemon, owned func(ipvsctl.SyncDaemon) bool) (ipvsctl.SyncResult, error) {
 	if !h.alive() {
 		return ipvsctl.SyncResult{}, errTest

@@ -194,6 +194,7 @@ func (v *view) status() control.Status {
 		s.Directors = append(s.Directors, v.director(p))
 	}
 	s.Sync = v.syncStatus()
+	s.Drift = v.applied.Drift.status(v.now)
 	s.Problems = append(s.Problems, v.problems(&s)...)
 	return s
 }
