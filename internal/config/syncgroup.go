@@ -36,7 +36,7 @@ func (c *Config) Trackers(v VRRP) []Tracker {
 	}
 	all := slices.Clone(group.Track)
 	for _, member := range c.VRRP {
-		if slices.Contains(group.Members, member.Name) {
+		if slices.Contains(group.Members, Block(member.Name)) {
 			all = append(all, member.Track...)
 		}
 	}

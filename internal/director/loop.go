@@ -242,7 +242,9 @@ func (d *Director) send(to process.Link, kind, key string, body any) {
 // transition acts on what the speaker says of a router.
 func (d *Director) transition(t vrrp.Transition) {
 	d.note(t)
-	d.tellRole(t.Router, d.update())
+	if generation := d.update(); t.Reason != vrrp.ReasonRival { // which is no change of the role
+		d.tellRole(t.Router, generation)
+	}
 }
 
 // note takes note of what the speaker says of a router.

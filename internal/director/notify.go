@@ -40,8 +40,8 @@ func toldState(role Role) (notify.State, bool) {
 	return notify.Fault, true
 }
 
-// groupState is what the roles of its members make of a group; false: nothing, or
-// not yet.
+// groupState is what the roles of its routers make of a block or a group; false:
+// nothing, or not yet.
 func groupState(members []Role) (notify.State, bool) {
 	var all []notify.State
 	for _, role := range members {
@@ -57,7 +57,7 @@ func groupState(members []Role) (notify.State, bool) {
 			return state, true
 		}
 	}
-	if len(slices.Compact(slices.Clone(all))) != 1 {
+	if len(slices.Compact(slices.Clone(all))) != 1 { // none, or different ones
 		return "", false // the others follow
 	}
 	return all[0], true
@@ -110,57 +110,67 @@ func (d *Director) toldPath() string { return filepath.Join(d.RunDir, "notify.js
 func (d *Director) configureNotifier(old *config.Config) {
 	if old != nil {
 		for _, v := range old.VRRP {
-			gone := !slices.ContainsFunc(d.config.VRRP, func(next config.VRRP) bool { return next.Name == v.Name })
-			if gone {
-				d.tell(notify.Subject{Name: v.Name}, notify.Stop, 0, vrrp.ReasonRemoved, time.Now(), 0)
+			if !slices.ContainsFunc(d.config.VRRP, func(next config.VRRP) bool { return next.Name == v.Name }) {
+				d.tell(gone(notify.Subject{Name: v.Name}), 0)
 			}
 		}
 		for _, g := range old.SyncGroups {
-			gone := !slices.ContainsFunc(d.config.SyncGroups, func(next config.SyncGroup) bool { return next.Name == g.Name })
-			if gone {
-				d.tell(notify.Subject{Group: true, Name: g.Name}, notify.Stop, 0, vrrp.ReasonRemoved, time.Now(), 0)
+			if !slices.ContainsFunc(d.config.SyncGroups, func(next config.SyncGroup) bool { return next.Name == g.Name }) {
+				d.tell(gone(notify.Subject{Group: true, Name: g.Name}), 0)
 			}
 		}
 	}
 	d.notifier.Set(notifyHooks(d.config))
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		d.tellRole(v.Name, d.generation)
 	}
 }
 
-// tellRole tells what became of a router, and of its group, once the kernel has
-// followed to a generation.
-func (d *Director) tellRole(name string, generation uint64) {
-	role := d.roles[name]
-	if state, ok := toldState(role); ok {
-		d.tell(notify.Subject{Name: name}, state, d.standings[name].Priority, role.Reason, role.Since, generation)
+// tellRole tells what became of a router's block, and of its group, once the kernel
+// has followed to a generation.
+func (d *Director) tellRole(router string, generation uint64) {
+	role, standing, block := d.roles[router], d.standings[router], config.Block(router)
+	e := notify.Event{Subject: notify.Subject{Name: block}, Reason: string(role.Reason), Detail: standing.Why, At: role.Since}
+	if state, ok := groupState(d.rolesOf(block)); ok {
+		e.State, e.Priority = state, standing.Priority
+		d.tell(e, generation)
 	}
-	group := d.config.GroupOf(name)
+	group := d.config.GroupOf(block)
 	if group == nil {
 		return
 	}
-	members := make([]Role, len(group.Members))
-	for i, member := range group.Members {
-		members[i] = d.roles[member]
-	}
-	if state, ok := groupState(members); ok {
-		d.tell(notify.Subject{Group: true, Name: group.Name}, state, 0, role.Reason, role.Since, generation)
+	if state, ok := groupState(d.rolesOf(group.Members...)); ok {
+		e.Subject, e.State, e.Priority = notify.Subject{Group: true, Name: group.Name}, state, 0
+		d.tell(e, generation)
 	}
 }
 
-func (d *Director) tell(s notify.Subject, state notify.State, priority uint8, reason vrrp.Reason, at time.Time, generation uint64) {
-	before := d.toldStates[s]
-	if before == state {
-		before = "" // for those who were not told yet; the others are not told again
+// gone is the event of what is not in the configuration any more.
+func gone(s notify.Subject) notify.Event {
+	return notify.Event{Subject: s, State: notify.Stop, Reason: string(vrrp.ReasonRemoved), At: time.Now()}
+}
+
+// rolesOf returns the roles of all virtual routers of some blocks.
+func (d *Director) rolesOf(blocks ...string) []Role {
+	var roles []Role
+	for _, v := range d.config.Routers() {
+		if slices.Contains(blocks, config.Block(v.Name)) {
+			roles = append(roles, d.roles[v.Name])
+		}
 	}
-	d.toldStates[s] = state
-	e := notify.Event{
-		Subject: s, Node: d.config.Node, Old: before, State: state, Priority: priority,
-		Reason: string(reason), Detail: d.standings[s.Name].Why, At: at,
+	return roles
+}
+
+// tell completes an event and hands it on.
+func (d *Director) tell(e notify.Event, generation uint64) {
+	// Those who were told already are not told again.
+	if before := d.toldStates[e.Subject]; before != e.State {
+		e.Old = before
 	}
+	d.toldStates[e.Subject], e.Node = e.State, d.config.Node
 	var ready func(context.Context)
 	// Who stops still has everything: it is told at once.
-	if state == notify.Master || state == notify.Backup {
+	if e.State == notify.Master || e.State == notify.Backup {
 		ready = func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, settleBound)
 			defer cancel()

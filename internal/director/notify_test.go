@@ -1,6 +1,7 @@
 package director
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/notify"
 	"github.com/haldir-lb/haldir/vrrp"
+	"github.com/haldir-lb/haldir/vrrp/vrrptest"
 )
 
 func hooked() *config.Notify {
@@ -66,6 +68,8 @@ func TestStateOfAGroup(t *testing.T) {
 		members []Role
 		want    notify.State
 	}{
+		{nil, ""},
+		{[]Role{master}, notify.Master},
 		{[]Role{master, master}, notify.Master},
 		{[]Role{backup, backup}, notify.Backup},
 		{[]Role{master, backup}, ""}, // the other follows
@@ -217,5 +221,21 @@ func TestGroupIsToldOnce(t *testing.T) {
 		one.judge(scripted.Target(), healthcheck.Up)
 		settle(2 * election)
 		one.wantPrograms("and up", "/backup", "/any GROUP both BACKUP 0", "/master", "/any GROUP both MASTER 0")
+	})
+}
+
+// The two routers of a block with addresses of both families are one to those who
+// are told.
+func TestBothFamiliesAreToldAsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t, func(n *node) {
+			n.config = notifying(pairConfig("lvs1"))
+			n.config.VRRP[0].Addresses = append(n.config.VRRP[0].Addresses, netip.MustParsePrefix("2001:db8::100/64"))
+			lan := vrrptest.NewLAN()
+			n.network = lan.Host("lvs1", "eth0", netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1"))
+		})
+		defer n.end()
+		settle(2 * election)
+		n.wantPrograms("from the start to mastership", "/backup", "/any INSTANCE edge BACKUP 150", "/master", "/any INSTANCE edge MASTER 150")
 	})
 }

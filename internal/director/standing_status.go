@@ -41,7 +41,7 @@ func (v *view) tracking(out *control.RouterStatus, r config.VRRP) {
 	for _, t := range v.config.Trackers(r) {
 		out.Trackers = append(out.Trackers, v.tracker(t, r.Priority))
 	}
-	out.Notified = v.notified(notify.Subject{Name: r.Name})
+	out.Notified = v.notified(notify.Subject{Name: config.Block(r.Name)})
 }
 
 func (v *view) tracker(t config.Tracker, base uint8) control.TrackerStatus {
@@ -95,6 +95,7 @@ func (v *view) groups() []control.GroupStatus {
 // trackingProblems lists what of trackers and notifications is not as it should
 // be.
 func (v *view) trackingProblems(say func(string, ...any), s *control.Status) {
+	told := make(map[string]bool) // of a router for each family one is enough
 	for _, r := range s.Routers {
 		for _, t := range r.Trackers {
 			what := fmt.Sprintf("virtual router %q: %s", r.Name, t.Name)
@@ -113,7 +114,10 @@ func (v *view) trackingProblems(say func(string, ...any), s *control.Status) {
 				say("%s: nothing new is known", what)
 			}
 		}
-		notifyProblem(say, fmt.Sprintf("virtual router %q", r.Name), r.Notified)
+		if block := config.Block(r.Name); !told[block] {
+			told[block] = true
+			notifyProblem(say, fmt.Sprintf("virtual router %q", block), r.Notified)
+		}
 	}
 	for _, g := range s.Groups {
 		notifyProblem(say, fmt.Sprintf("sync group %q", g.Name), g.Notified)
