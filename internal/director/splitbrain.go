@@ -38,7 +38,7 @@ func (d *Director) rivalOf(router string) *rival {
 }
 
 func (d *Director) intervalOf(router string) time.Duration {
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		if v.Name == router {
 			return v.Interval
 		}
@@ -48,7 +48,7 @@ func (d *Director) intervalOf(router string) time.Duration {
 
 // suspect has the routers of an address ask who has it.
 func (d *Director) suspect(address netip.Addr) {
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		for _, prefix := range v.Addresses {
 			if r := d.rivals[v.Name]; r != nil && prefix.Addr() == address {
 				r.claimed(time.Now())
@@ -70,7 +70,7 @@ func (d *Director) nextWatch() (earliest time.Time, any bool) {
 
 // watchRivals does what is due.
 func (d *Director) watchRivals(now time.Time) {
-	for _, v := range d.config.VRRP {
+	for _, v := range d.config.Routers() {
 		r := d.rivals[v.Name]
 		if r == nil {
 			continue
