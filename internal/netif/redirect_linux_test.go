@@ -58,7 +58,7 @@ func TestManyRedirectsAreOneTransaction(t *testing.T) {
 	testenv.Root(t)
 	t.Cleanup(func() { _ = SetRedirects(context.Background(), nil) })
 	var many []Redirect
-	for port := uint16(1); port <= 2000; port++ {
+	for port := uint16(1); port <= 500; port++ {
 		many = append(many, Redirect{"tcp", netip.MustParseAddr("192.0.2.100"), port, port + 10000})
 	}
 	if err := SetRedirects(t.Context(), many); err != nil {
