@@ -102,7 +102,7 @@ func (l *loop) drain(now time.Time) {
 func (l *loop) advance(now time.Time) {
 	for l.due(now) {
 		r := l.timers[0]
-		r.noteLateness(now)
+		r.noteLateness(now.Sub(r.deadline))
 		if r.state() == Master {
 			l.lateness.add(r.late)
 		}
@@ -112,8 +112,15 @@ func (l *loop) advance(now time.Time) {
 
 // step hands an event to a router that has a machine.
 func (l *loop) step(now time.Time, r *router, ev Event) {
-	if r.machine != nil {
-		l.drive(now, r, &ev)
+	if r.machine == nil {
+		return
+	}
+	was, late, running := r.state(), now.Sub(r.deadline), r.index >= 0
+	l.drive(now, r, &ev)
+	// The advert of a master that overslept and heard its successor first.
+	if running && was == Master && r.state() == Backup && r.machine.reason == ReasonStalled {
+		r.noteLateness(late)
+		l.lateness.add(late)
 	}
 }
 

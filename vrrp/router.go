@@ -54,9 +54,8 @@ func (r *router) state() State {
 }
 
 // noteLateness records how late a timer is handled.
-func (r *router) noteLateness(now time.Time) {
-	r.late = now.Sub(r.deadline)
-	r.maxLate = max(r.maxLate, r.late)
+func (r *router) noteLateness(late time.Duration) {
+	r.late, r.maxLate = late, max(r.maxLate, late)
 }
 
 // compare notes what another router advertises otherwise than this one, and
