@@ -79,7 +79,7 @@ func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) [
 		switch {
 		case e == nil:
 			e = b.add(now, t, check, err, known[t.ID])
-		case e.target.Type != t.Type || e.target.Address != t.Address || e.state == refused || err != nil:
+		case e.target.Type != t.Type || e.target.Address != t.Address || e.target.Real != t.Real || e.state == refused || err != nil:
 			b.remove(e)
 			e = b.add(now, t, check, err, Verdict{})
 		default:

@@ -30,6 +30,11 @@ var kinds = map[string]func(Options) (Checker, error){
 // Types returns the legal values of Target.Type, sorted.
 func Types() []string { return slices.Sorted(maps.Keys(kinds)) }
 
+// MarkedTypes returns the types that may have a Mark.
+func MarkedTypes() []string {
+	return []string{"dns", "grpc", "grpcs", "http", "https", "mysql", "postgresql", "redis", "smtp", "tcp", "tls", "udp"}
+}
+
 // kind makes a checker from the options of a type whose Spec is S.
 func kind[S Spec](o Options) (Checker, error) {
 	var spec S
@@ -55,14 +60,17 @@ func (c checkerCache) prepare(t Target) (Checker, error) {
 		return nil, err
 	}
 	key := checkerKey{t.Type, t.Options}
-	if made := c[key]; made != nil {
-		return made, nil
+	made := c[key]
+	if made == nil {
+		var err error
+		if made, err = newChecker(t.Type, t.Options); err != nil {
+			return nil, err
+		}
+		c[key] = made
 	}
-	made, err := newChecker(t.Type, t.Options)
-	if err != nil {
-		return nil, err
+	if t.Mark != 0 {
+		return throughVIP(made), nil
 	}
-	c[key] = made
 	return made, nil
 }
 

@@ -17,7 +17,7 @@ const readLimit = 64 << 10
 // connection ends when ctx does. end closes it with a reset, so that neither
 // side keeps a TIME_WAIT entry for it.
 func open(ctx context.Context, t Target) (conn *net.TCPConn, end func(), err error) {
-	conn, err = dial(ctx, t.Address.String())
+	conn, err = dial(ctx, t)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -25,17 +25,14 @@ func open(ctx context.Context, t Target) (conn *net.TCPConn, end func(), err err
 }
 
 // dial connects by TCP and arranges that closing resets.
-func dial(ctx context.Context, address string) (*net.TCPConn, error) {
+func dial(ctx context.Context, t Target) (*net.TCPConn, error) {
 	// Not Dialer.DialTCP: that binds before it connects, and so takes a local
 	// port for itself rather than one for each server.
-	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		if err := raw.Control(func(socket uintptr) { failed = resetOnClose(socket) }); err != nil {
-			return err
-		}
-		return failed
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	d, err := dialer(t, resetOnClose)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := d.DialContext(ctx, "tcp", t.Address.String())
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (s GRPC) checker() (Checker, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, _ time.Time, t Target) Result {
-		return s.check(ctx, t, "http", func(ctx context.Context) (net.Conn, error) { return dial(ctx, t.Address.String()) })
+		return s.check(ctx, t, "http", func(ctx context.Context) (net.Conn, error) { return dial(ctx, t) })
 	}, nil
 }
 

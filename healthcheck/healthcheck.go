@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,12 @@ type Target struct {
 	Options Options `json:"options,omitempty"`
 	// Address is where the check connects to, of either family.
 	Address netip.AddrPort `json:"address"`
+	// Mark is what the check's packets carry so that the director's forwarding takes
+	// them to Real alone, wherever Address would lead; 0 is none. Address is the
+	// virtual one then, and Real the server's own. Not every Type knows it; see
+	// MarkedTypes.
+	Mark uint32         `json:"mark,omitempty"`
+	Real netip.AddrPort `json:"real,omitzero"`
 	// Every is the time from the start of one check to the start of the next; at
 	// least MinEvery.
 	Every time.Duration `json:"every"`
@@ -62,6 +69,8 @@ func (t Target) validateTiming() error {
 		return fmt.Errorf("target without an id")
 	case !t.Address.IsValid() || t.Address.Port() == 0:
 		return fmt.Errorf("address %s: not an address with a port", t.Address)
+	case t.Mark != 0 && (!t.Real.IsValid() || t.Real.Port() == 0 || !slices.Contains(MarkedTypes(), t.Type)):
+		return fmt.Errorf("mark %d: type %s of %s cannot be checked through a virtual address", t.Mark, t.Type, t.Real)
 	case t.Every < MinEvery:
 		return fmt.Errorf("every %s: shorter than %s", t.Every, MinEvery)
 	case t.EveryDoubt != 0 && t.EveryDoubt < MinEvery, t.EveryDown != 0 && t.EveryDown < MinEvery, t.EverySteady != 0 && t.EverySteady < MinEvery:

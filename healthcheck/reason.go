@@ -10,7 +10,8 @@ const (
 	ReasonAnswered    Reason = "answered as expected"
 	ReasonNotRefused  Reason = "not refused" // silence, where that is enough
 	ReasonExit        Reason = "script failed"
-	ReasonAgent       Reason = "agent says so" // the detail has its words
+	ReasonAgent       Reason = "agent says so"              // the detail has its words
+	ReasonVIP         Reason = "virtual address not served" // the server answers for itself alone
 	ReasonPresent     Reason = "file present"
 	ReasonAbsent      Reason = "file absent"
 	ReasonRefused     Reason = "connection refused"

@@ -33,7 +33,7 @@ func (s TCP) checker() (Checker, error) {
 // The connection is closed with a reset, so that neither side keeps a
 // TIME_WAIT entry for it.
 func checkHandshake(ctx context.Context, _ time.Time, t Target) Result {
-	conn, err := dial(ctx, t.Address.String())
+	conn, err := dial(ctx, t)
 	if err != nil {
 		return connectResult(err)
 	}
@@ -78,6 +78,8 @@ func dialResult(err error) Result {
 func connectResult(err error) Result {
 	var netErr net.Error
 	switch {
+	case errors.Is(err, errCannot):
+		return Result{Outcome: Inconclusive, Reason: ReasonCannot, Detail: shorten(err.Error())}
 	case errors.Is(err, syscall.ECONNRESET):
 		// A reset after the handshake; one before it is ECONNREFUSED. Whether it
 		// is seen here or after the close is chance, so both pass.

@@ -107,7 +107,7 @@ func (c *tlsClient) handshake(ctx context.Context, conn net.Conn, t Target) (*tl
 
 // dial connects and speaks TLS on the connection, which is closed with it.
 func (c *tlsClient) dial(ctx context.Context, t Target) (*tls.Conn, error) {
-	conn, err := dial(ctx, t.Address.String())
+	conn, err := dial(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -58,8 +58,14 @@ func (s UDP) check(ctx context.Context, _ time.Time, t Target) Result {
 // openUDP returns a socket on which only the target's datagrams and the ICMP
 // errors about them arrive, until ctx ends.
 func openUDP(ctx context.Context, t Target) (net.Conn, func(), error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "udp", t.Address.String())
+	d, err := dialer(t, func(uintptr) error { return nil })
+	if err != nil {
+		return nil, nil, err
+	}
+	if source, bound := d.LocalAddr.(*net.TCPAddr); bound {
+		d.LocalAddr = &net.UDPAddr{IP: source.IP}
+	}
+	conn, err := d.DialContext(ctx, "udp", t.Address.String())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -70,6 +70,9 @@ func (s Spec) writeService(b *strings.Builder, service Service) {
 	}
 	fmt.Fprintf(b, "\n[service.check]\ntype    = \"tcp\"\nevery   = %q\ntimeout = %q\nrise    = %d\nfall    = %d\n",
 		s.Lab.CheckEvery, s.Lab.CheckEvery, s.Lab.CheckRise, s.Lab.CheckFall)
+	if s.Lab.CheckVIP {
+		b.WriteString("via     = \"vip\"\n")
+	}
 	for _, p := range s.layout() {
 		if !s.serves(p.kind) {
 			continue

@@ -42,6 +42,8 @@ type Settings struct {
 	CheckEvery Duration `toml:"check_every"`
 	CheckFall  int      `toml:"check_fall"`
 	CheckRise  int      `toml:"check_rise"`
+	// CheckVIP has the checks go to the virtual address, through the forwarding path.
+	CheckVIP bool `toml:"check_vip"`
 	// Extra is appended to the generated configuration as it is.
 	Extra string `toml:"extra"`
 }

@@ -31,6 +31,7 @@ preempt = false
 check_every = "200ms"
 check_fall = 3
 check_rise = 4
+check_vip = true
 extra = "# more"
 [client]
 udp = 500
@@ -46,7 +47,7 @@ scheduler = "wlc"
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{3, 4, false, "nat", Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, "# more"}
+	want := Settings{3, 4, false, "nat", Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, true, "# more"}
 	if s.Lab != want {
 		t.Errorf("lab = %+v, want %+v", s.Lab, want)
 	}

@@ -54,6 +54,9 @@ func checkKinds() []checkKind {
 	}
 }
 
+// passable reports whether the type can be checked through the virtual address.
+func (k checkKind) passable() bool { return slices.Contains(healthcheck.MarkedTypes(), k.name) }
+
 func checkTypes() []string {
 	var names []string
 	for _, k := range checkKinds() {
@@ -69,7 +72,7 @@ func kindOfCheck(name string) checkKind {
 
 // checkHome says which types of check have key, or returns "".
 func checkHome(key string) string {
-	if key == "port" {
+	if key == "port" || key == "via" {
 		return "[service.check]"
 	}
 	var types []string

@@ -25,6 +25,9 @@ type Config struct {
 	Services   []Service       // in the order of the files
 	Sync       *ConnectionSync // nil: connections are not synchronised
 	API        API
+	// MarkBase is the first of MarkCount marks that packets of checks through a
+	// virtual address carry.
+	MarkBase uint32
 	// Digest is the SHA-256, in hexadecimal, of Canonical.
 	Digest string
 	// Files lists what was read, in order.

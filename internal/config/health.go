@@ -17,8 +17,11 @@ type Check struct {
 	// Address is where the check goes instead of the real server's address; the
 	// zero value is the real server's.
 	Address netip.Addr
-	Port    uint16        // 0 is the real server's
-	Every   time.Duration // between two checks of one real server, 100ms..1h
+	Port    uint16 // 0 is the real server's
+	// ThroughVIP has the check go to the virtual address, and by the forwarding path
+	// to the one real server.
+	ThroughVIP bool
+	Every      time.Duration // between two checks of one real server, 100ms..1h
 	// EveryDoubt, EveryDown and EverySteady are the same while results are on their
 	// way to another judgement, while it is down, and after ten minutes up without a
 	// failure; 0 is Every.
@@ -40,6 +43,9 @@ func (c Check) String() string {
 	}
 	if c.Port != 0 {
 		text += fmt.Sprintf(" at port %d", c.Port)
+	}
+	if c.ThroughVIP {
+		text += " through the virtual address"
 	}
 	text += fmt.Sprintf(" every %s (in doubt %s, down %s, steady %s), timeout %s, rise %d, fall %d",
 		plain(c.Every), plain(c.EveryDoubt), plain(c.EveryDown), plain(c.EverySteady), plain(c.Timeout), c.Rise, c.Fall)
@@ -113,6 +119,13 @@ func (l *loader) decodeCheck(c *table, ofReal bool) Check {
 	if ofReal {
 		address = c.address("address")
 	}
+	var via field[string]
+	if own.passable() {
+		via = c.choice("via", []string{"real", "vip"})
+	}
+	if via.value == "vip" && address.IsValid() {
+		c.found.add(via.place, problem{message: "the check would go to the virtual address, not to " + address.String(), legal: `via = "vip" or address`})
+	}
 	every := c.duration("every", everySpan())
 	doubt, down := c.duration("every_doubt", everySpan()), c.duration("every_down", everySpan())
 	steady := c.duration("every_steady", everySpan())
@@ -137,6 +150,7 @@ func (l *loader) decodeCheck(c *table, ofReal bool) Check {
 		Fall:    int(fall.or(defaultFall)),
 		Options: options,
 
+		ThroughVIP: via.or("real") == "vip",
 		// No check begins before the one before it has ended.
 		EveryDoubt:  doubt.or(min(span, max(limit, span/4, everySpan().low))),
 		EveryDown:   down.or(min(2*span, everySpan().high)),
@@ -198,6 +212,9 @@ func (c Check) canonical() map[string]any {
 	if c.Port != 0 {
 		keys["port"] = int(c.Port)
 	}
+	if c.ThroughVIP {
+		keys["via"] = "vip"
+	}
 	if c.Address.IsValid() {
 		keys["address"] = c.Address.String()
 	}
@@ -206,4 +223,15 @@ func (c Check) canonical() map[string]any {
 
 func sortedChecks(checks []Check) []Check {
 	return slices.SortedFunc(slices.Values(checks), func(a, b Check) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// defaultMarkBase begins the marks where hardly anybody else's are.
+const defaultMarkBase = 0x48410000
+
+// MarkCount is how many marks from Config.MarkBase on are for checks.
+const MarkCount = 1 << 16
+
+// decodeMarks reads [checks].
+func (l *loader) decodeMarks(t *table) {
+	l.markBase = t.number("mark_base", 1, 1<<32-MarkCount)
 }

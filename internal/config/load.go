@@ -53,6 +53,7 @@ type loader struct {
 	services []*serviceBlock
 	sync     *syncBlock // nil: there is none
 	api      API
+	markBase field[int64]
 	pending  []*table // [[service]] tables, read when the virtual addresses are known
 	tables   map[string]place
 
@@ -81,7 +82,7 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	if len(l.found.errors) > 0 {
 		return nil, l.found.errors
 	}
-	c := &Config{Node: name, API: l.api, Warnings: l.found.warnings}
+	c := &Config{Node: name, API: l.api, Warnings: l.found.warnings, MarkBase: uint32(l.markBase.or(defaultMarkBase))}
 	for _, src := range sources {
 		c.Files = append(c.Files, src.name)
 		c.Texts = append(c.Texts, Text{Name: src.name, Text: src.text})
@@ -134,6 +135,11 @@ func (l *loader) readBlocks(sources []*source) {
 		if sync, present, ok := top.child("connection_sync"); present && ok {
 			l.once("connection_sync", sync.place)
 			l.decodeConnectionSync(sync)
+		}
+		if checks, present, ok := top.child("checks"); present && ok {
+			l.once("checks", checks.place)
+			l.decodeMarks(checks)
+			checks.finish()
 		}
 		if api, present, ok := top.child("api"); present && ok {
 			l.once("api", api.place)

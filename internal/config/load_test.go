@@ -124,8 +124,9 @@ func TestLoadValues(t *testing.T) {
 				Real:   []Real{{Address: netip.MustParseAddr("10.1.0.13"), Port: 0, Weight: 1}},
 			},
 		},
-		API:   API{Socket: "/run/haldir/other.sock"},
-		Files: []string{"testdata/good/everything.toml"},
+		API:      API{Socket: "/run/haldir/other.sock"},
+		MarkBase: defaultMarkBase,
+		Files:    []string{"testdata/good/everything.toml"},
 	}
 	diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreFields(Config{}, "Digest", "Texts"))

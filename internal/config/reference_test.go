@@ -117,6 +117,9 @@ func TestReferenceChecks(t *testing.T) {
 			if !k.portless {
 				want = append(want, "port")
 			}
+			if k.passable() {
+				want = append(want, "via")
+			}
 			slices.Sort(got)
 			slices.Sort(want)
 			if diff := cmp.Diff(want, got); diff != "" {

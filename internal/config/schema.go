@@ -21,12 +21,13 @@ func sections() []section {
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track", "notify"}},
 		{"[[service]]", []string{"name", "listen", "fwmark", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_prefix", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless", "receive"}, []string{"tunnel", "check", "real"}},
-		{"[service.check]", append(append(commonCheckKeys(), "port"), kindOfCheck(defaultCheckType).keys...), nil},
+		{"[service.check]", append(append(commonCheckKeys(), "port", "via"), kindOfCheck(defaultCheckType).keys...), nil},
 		{"[[service.real]]", []string{"address", "weight", "upper", "lower"}, []string{"check"}},
 		{"[service.tunnel]", []string{"type", "port", "checksum"}, nil},
 		{"[connection_sync]", connectionSyncKeys(), nil},
 		{"[vrrp.notify]", append(NotifyStates(), "user", "timeout"), nil},
 		{"[sync_group.notify]", append(NotifyStates(), "user", "timeout"), nil},
+		{"[checks]", []string{"mark_base"}, nil},
 		{"[api]", []string{"socket", "listen"}, nil},
 	}
 }

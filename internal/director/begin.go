@@ -70,6 +70,7 @@ func (d *Director) begin(ctx context.Context) error {
 	}
 	d.Log.Info("directing", "node", d.config.Node, "takes_over", takeover, "routers", len(d.config.VRRP), "services", len(d.config.Services))
 	d.happened(journal.Event{Kind: journal.KindStart, Subject: d.config.Node, To: startedAs(takeover), Detail: "haldir " + d.Release})
+	d.probes = NewProbes(d.effective())
 	d.keepInForce()
 	d.dropOverrides()
 	if takeover {

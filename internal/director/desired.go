@@ -143,6 +143,9 @@ func Compute(in Inputs) Desired {
 		}
 	}
 	d.Table = addLeaving(d.Table, in.Leaving, in.Roles)
+	if !in.ended() {
+		d.Table = append(d.Table, in.Probes.paths...)
+	}
 	for _, s := range d.Table {
 		delete(d.Untouched, s.Key)
 	}

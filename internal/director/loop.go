@@ -358,6 +358,9 @@ func (d *Director) update() uint64 {
 			configured[serviceKey(s, listen)] = true
 		}
 	}
+	for _, way := range d.probes.paths {
+		configured[way.Key] = true
+	}
 	now := time.Now()
 	desired := d.desire(effective, now)
 	for _, p := range d.leaving {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
 // Probes is what is checked under a configuration. Services that check the same
@@ -15,17 +16,20 @@ type Probes struct {
 	targets []healthcheck.Target
 	ids     map[healthcheck.Target]string // by the target without its ID
 	users   map[string][]string           // names of services, or of a virtual router, by ID
+	marks   map[path]uint32
+	paths   []ipvsctl.Service // what takes marked packets to one real server each
 }
 
 // NewProbes derives what is to be checked.
 func NewProbes(cfg *config.Config) *Probes {
 	p := &Probes{ids: make(map[healthcheck.Target]string), users: make(map[string][]string)}
 	taken := make(map[string]int)
+	p.layPaths(cfg)
 	for _, s := range cfg.Services {
 		for _, listen := range s.Listen {
 			for _, real := range s.At(listen).Real {
 				for _, check := range s.ChecksOf(real) {
-					p.add(s.Name, probeOf(check, real, listen), taken)
+					p.add(s.Name, p.probe(s, check, real, listen), taken)
 				}
 			}
 		}
@@ -53,10 +57,27 @@ func (p *Probes) add(service string, t healthcheck.Target, taken map[string]int)
 }
 
 func probeName(t healthcheck.Target) string {
+	if t.Mark != 0 {
+		return fmt.Sprintf("%s %s via %s", t.Type, t.Address, t.Real)
+	}
 	if t.Type == "ping" {
 		return t.Type + " " + t.Address.Addr().String()
 	}
 	return t.Type + " " + t.Address.String()
+}
+
+// probe is the target of one check, without its ID.
+func (p *Probes) probe(s config.Service, c config.Check, real config.Real, listen netip.AddrPort) healthcheck.Target {
+	t := probeOf(c, real, listen)
+	if c.ThroughVIP {
+		way := pathOf(s, c, real, listen)
+		t.Mark, t.Real = p.marks[way], t.Address
+		t.Address = netip.AddrPortFrom(listen.Addr(), listen.Port())
+		if c.Port != 0 && way.port == 0 {
+			t.Address = netip.AddrPortFrom(listen.Addr(), c.Port)
+		}
+	}
+	return t
 }
 
 func probeOf(c config.Check, real config.Real, listen netip.AddrPort) healthcheck.Target {
@@ -76,7 +97,7 @@ func (p *Probes) of(s config.Service, real config.Real, listen netip.AddrPort) [
 	checks := s.ChecksOf(real)
 	targets := make([]healthcheck.Target, len(checks))
 	for i, c := range checks {
-		t := probeOf(c, real, listen)
+		t := p.probe(s, c, real, listen)
 		t.ID = p.ids[t]
 		targets[i] = t
 	}
@@ -119,7 +140,7 @@ func (p *Probes) ofReal(cfg *config.Config, wanted netip.AddrPort) []healthcheck
 	var found []healthcheck.Target
 	for _, s := range cfg.Services {
 		for _, listen := range s.Listen {
-			for _, real := range s.Real {
+			for _, real := range s.At(listen).Real {
 				key := destKey(real, listen)
 				if key.Address != wanted.Addr() || wanted.Port() != 0 && wanted.Port() != key.Port {
 					continue

@@ -54,5 +54,6 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	if nat6 && len(interfaces) > 0 {
 		out = append(out, netif.Sysctl{Path: netif.Forwarding6, Value: "1"})
 	}
+	out = append(out, pathSysctls(cfg)...)
 	return append(out, connectionSysctls(cfg)...)
 }
