@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,9 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/director"
 )
 
 func newCheck(s *settings) *cobra.Command {
+	var probe bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether the configuration is right, and what it would do",
@@ -22,15 +26,19 @@ func newCheck(s *settings) *cobra.Command {
 all of them in one run. If it is right, say what would happen on each node:
 priorities, who is master, and how long a failover takes by the timers.
 With --director also what haldir run would demand of this host.
+With --probe every health check is made once, from this host, and the table says
+which real servers would be in the pools now, and why others would not.
 
-Exit status 0: it is right. 2: it is not.`,
-		Example: "  haldir check\n  haldir check -c ./haldir.toml --json",
+Exit status 0: it is right. 1: a real server would not be in its pool. 2: the
+configuration is wrong.`,
+		Example: "  haldir check\n  haldir check -c ./haldir.toml --json\n  haldir check --probe",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return s.check() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.check(cmd.Context(), probe) },
 	}
 	s.addConfig(cmd)
 	s.addJSON(cmd)
 	cmd.Flags().BoolVar(&s.director, "director", false, "check for a director on this host: its interfaces exist, its name is listed")
+	cmd.Flags().BoolVar(&probe, "probe", false, "make every health check once and say who would be in the pools")
 	return cmd
 }
 
@@ -41,6 +49,8 @@ type checkReport struct {
 	Warnings []checkDiagnostic `json:"warnings"`
 	Digest   string            `json:"digest,omitempty"`
 	Timers   []config.Preview  `json:"timers,omitempty"`
+	// Pools has every real server of every listener, with --probe.
+	Pools []director.Candidate `json:"pools,omitempty"`
 }
 
 type checkDiagnostic struct {
@@ -54,28 +64,40 @@ type checkDiagnostic struct {
 	Suggestion string `json:"suggestion,omitempty"`
 }
 
-func (s *settings) check() error {
+func (s *settings) check(ctx context.Context, probe bool) error {
 	cfg, err := s.load(s.director)
 	var wrong config.Diagnostics
 	if err != nil && !errors.As(err, &wrong) {
 		return usage(err)
 	}
+	var pools []director.Candidate
+	if err == nil && probe {
+		var broken error
+		if pools, broken = s.probe(ctx, cfg); broken != nil {
+			return problem(fmt.Errorf("making every check: %w", broken))
+		}
+	}
 	if s.json {
 		report := checkReport{Right: err == nil, Errors: diagnostics(wrong), Warnings: []checkDiagnostic{}}
 		if err == nil {
 			report.Warnings, report.Digest, report.Timers = diagnostics(cfg.Warnings), cfg.Digest, cfg.Preview()
+			report.Pools = pools
 		}
 		if err := printJSON(s.stdout, report); err != nil {
 			return problem(err)
 		}
 	} else if err == nil {
 		printCheck(s.stdout, cfg)
+		printPools(s.stdout, pools, palette(colourful(s.stdout)))
 	} else {
 		fmt.Fprintln(s.stderr, err)
 		fmt.Fprintf(s.stderr, "%s\n", count(len(wrong), "error"))
 	}
 	if err != nil {
 		return &statusError{code: exitUsage}
+	}
+	if slices.ContainsFunc(pools, func(c director.Candidate) bool { return !c.In() }) {
+		return &statusError{code: exitProblem}
 	}
 	return nil
 }
