@@ -23,6 +23,7 @@ func (l *loader) check(sources []*source, node string) {
 		l.checkHeld(b)
 		l.checkReceive(b)
 		l.checkReals(b)
+		l.checkMark(b)
 		l.checkPool(b)
 		l.finishMark(b)
 		l.checkContinuity(b)

@@ -235,3 +235,22 @@ const MarkCount = 1 << 16
 func (l *loader) decodeMarks(t *table) {
 	l.markBase = t.number("mark_base", 1, 1<<32-MarkCount)
 }
+
+// checkMark keeps the marks of services and of checks apart.
+func (l *loader) checkMark(b *serviceBlock) {
+	if !b.mark.good {
+		return
+	}
+	base := l.markBase.or(defaultMarkBase)
+	if own := b.mark.value; own >= base && own < base+MarkCount {
+		l.found.add(b.mark.place, problem{
+			message: fmt.Sprintf("the marks from %#x to %#x are for checks through a virtual address", base, base+MarkCount-1),
+			legal:   "another mark, or another mark_base in [checks]",
+		})
+	}
+	through := func(c Check) bool { return c.ThroughVIP }
+	of := func(r Real) bool { return slices.ContainsFunc(b.Service.ChecksOf(r), through) }
+	if slices.ContainsFunc(b.Service.Real, of) {
+		l.found.add(b.mark.place, problem{message: `its real servers have a check with via = "vip", which is for services without fwmark alone`, legal: `listen without fwmark, or via = "real"`})
+	}
+}
