@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -21,6 +22,9 @@ import (
 // visible to the segment and that every change can be undone from disk. It can
 // kill its caller at any step.
 type fake struct {
+	// turn orders what a story does before it lets time pass, and what its subject
+	// then reads: fake time alone does not for the race detector.
+	turn      sync.Mutex
 	t         *testing.T
 	sysctls   map[string]string
 	original  map[string]string
@@ -45,6 +49,11 @@ type fake struct {
 
 // killed is what a caller dies of.
 type killed struct{}
+
+func (f *fake) takeTurn() {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+}
 
 func newFake(t *testing.T) *fake {
 	f := &fake{t: t, sysctls: map[string]string{"kernel/random/boot_id": "boot-1"}}
@@ -123,6 +132,7 @@ func (f *fake) effective(ifname, key string) string {
 }
 
 func (f *fake) ReadSysctl(path string) (string, error) {
+	f.takeTurn()
 	f.step()
 	value, ok := f.sysctls[path]
 	if !ok {
@@ -172,6 +182,7 @@ func (f *fake) write(path, value string) error {
 }
 
 func (f *fake) ApplySysctls(record string, want []netif.Sysctl) ([]netif.SysctlChange, error) {
+	f.takeTurn()
 	f.step()
 	f.record = record
 	entries, wanted := f.load(), map[string]bool{}
@@ -210,6 +221,7 @@ func (f *fake) ApplySysctls(record string, want []netif.Sysctl) ([]netif.SysctlC
 }
 
 func (f *fake) RestoreSysctls(record string) (netif.SysctlRestore, error) {
+	f.takeTurn()
 	f.step()
 	f.record = record
 	var result netif.SysctlRestore
@@ -233,11 +245,13 @@ func (f *fake) RestoreSysctls(record string) (netif.SysctlRestore, error) {
 }
 
 func (f *fake) ReadAddresses(ctx context.Context) ([]netif.PresentAddress, error) {
+	f.takeTurn()
 	f.step()
 	return slices.Clone(f.addresses), ctx.Err()
 }
 
 func (f *fake) ReconcileAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error) {
+	f.takeTurn()
 	f.step()
 	var result netif.AddressResult
 	if err := ctx.Err(); err != nil {
@@ -274,6 +288,7 @@ func (f *fake) ReconcileAddresses(ctx context.Context, desired []netif.Address) 
 }
 
 func (f *fake) ReadTunnel(_ context.Context, name string) (netif.Tunnel, error) {
+	f.takeTurn()
 	f.step()
 	link := f.links[name]
 	link.Name = name
@@ -281,6 +296,7 @@ func (f *fake) ReadTunnel(_ context.Context, name string) (netif.Tunnel, error) 
 }
 
 func (f *fake) EnsureTunnel(_ context.Context, name string) error {
+	f.takeTurn()
 	f.step()
 	link := f.links[name]
 	if f.noIPIP {
@@ -296,6 +312,7 @@ func (f *fake) EnsureTunnel(_ context.Context, name string) error {
 }
 
 func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel) error {
+	f.takeTurn()
 	f.step()
 	if f.links[before.Name].Up && !before.Up {
 		f.links[before.Name] = netif.Tunnel{Name: before.Name, Exists: true}
@@ -305,16 +322,19 @@ func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel) error {
 }
 
 func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
+	f.takeTurn()
 	f.step()
 	return f.routes, nil
 }
 
 func (f *fake) GUEPorts(context.Context) ([]uint16, error) {
+	f.takeTurn()
 	f.step()
 	return slices.Clone(f.ports), nil
 }
 
 func (f *fake) AddGUEPort(_ context.Context, port uint16) error {
+	f.takeTurn()
 	f.step()
 	if !slices.Contains(f.ports, port) {
 		f.ports = append(f.ports, port)
@@ -324,6 +344,7 @@ func (f *fake) AddGUEPort(_ context.Context, port uint16) error {
 }
 
 func (f *fake) RemoveGUEPort(_ context.Context, port uint16) error {
+	f.takeTurn()
 	f.step()
 	if i := slices.Index(f.ports, port); i >= 0 {
 		f.ports = slices.Delete(f.ports, i, i+1)
@@ -333,11 +354,13 @@ func (f *fake) RemoveGUEPort(_ context.Context, port uint16) error {
 }
 
 func (f *fake) ReadRedirects(context.Context) (netif.Redirects, error) {
+	f.takeTurn()
 	f.step()
 	return netif.Redirects{Present: len(f.redirects)+f.strange > 0, Rules: slices.Clone(f.redirects), Strange: f.strange}, nil
 }
 
 func (f *fake) SetRedirects(_ context.Context, want []netif.Redirect) error {
+	f.takeTurn()
 	f.step()
 	f.redirects, f.strange = slices.Clone(want), 0
 	f.change("redirects %v", want)
@@ -345,6 +368,7 @@ func (f *fake) SetRedirects(_ context.Context, want []netif.Redirect) error {
 }
 
 func (f *fake) Connections(context.Context) ([]netif.Connection, error) {
+	f.takeTurn()
 	f.step()
 	return f.open, nil
 }

@@ -48,9 +48,18 @@ func keep(t *testing.T, prepare func(*kept), story func(*kept)) {
 		k.config.Services[0].Protocol = "tcp"
 		k.keeper = &Keeper{
 			Runner: k.Runner,
-			Load:   func() (*config.Config, error) { return k.config, k.refusal },
-			Stamp:  func() (string, error) { return k.stamp, nil },
-			Host:   func() (Host, error) { return k.host, nil },
+			Load: func() (*config.Config, error) {
+				k.takeTurn()
+				return k.config, k.refusal
+			},
+			Stamp: func() (string, error) {
+				k.takeTurn()
+				return k.stamp, nil
+			},
+			Host: func() (Host, error) {
+				k.takeTurn()
+				return k.host, nil
+			},
 			Watch: func(ctx context.Context, changed func()) error {
 				k.changed = changed
 				<-ctx.Done()
@@ -76,12 +85,14 @@ func asItIs(*kept) {}
 
 // after lets time pass.
 func (k *kept) after(d time.Duration) {
+	k.takeTurn()
 	time.Sleep(d)
 	synctest.Wait()
 }
 
 // event tells the keeper that a link or an address has changed.
 func (k *kept) event() {
+	k.takeTurn()
 	k.changed()
 	synctest.Wait()
 }
