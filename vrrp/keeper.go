@@ -54,7 +54,12 @@ func (k *keeper) session(ctx context.Context) error {
 	defer cancel()
 	failed := make(chan error, 1)
 	k.tell(ctx, news{link: k.link, port: port, source: source})
-	reader.Go(func() { failed <- k.read(ctx, port) })
+	reader.Go(func() {
+		failed <- k.read(ctx, port)
+		if ctx.Err() == nil {
+			k.nudge() // now that there is an error to find
+		}
+	})
 	for {
 		select {
 		case err := <-failed:
@@ -111,9 +116,6 @@ func (k *keeper) read(ctx context.Context, port Port) error {
 		}
 		var err error
 		if b.n, err = port.Receive(b.datagrams); err != nil {
-			if ctx.Err() == nil {
-				k.nudge()
-			}
 			return fmt.Errorf("receiving on %s: %w", k.name, err)
 		}
 		select {
