@@ -33,7 +33,7 @@ func TestPing(t *testing.T) {
 		all.Go(func() { want(t, once("[::1]:1", 5*time.Second), Pass, ReasonAnswered, "") })
 	}
 	all.Wait()
-	if now := descriptors(t); now != open {
+	if now := descriptors(t); now > open { // those of earlier tests may close meanwhile
 		t.Errorf("%d descriptors are open, %d were before", now, open)
 	}
 	goleak.VerifyNone(t, before)

@@ -118,11 +118,7 @@ func TestCleanupTakesRoutesAwayToo(t *testing.T) {
 	cmd, _ := m.start(nil, m.runArgs(m.config)...)
 	processes := pids(m.master(whatever))
 	m.until("the routes", func() bool { return m.ip("rule") != rules })
-	for _, role := range []string{"supervisor", "speaker", "director", "checker"} {
-		if err := syscall.Kill(processes[role], syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
-	}
+	killAll(t, processes)
 	_ = cmd.Wait()
 	if status, output := m.run(nil, "cleanup", "--run-dir", m.runDir); status != exitDone {
 		t.Errorf("cleanup: exit status %d, %q", status, output)

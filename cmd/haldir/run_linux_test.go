@@ -315,16 +315,25 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 }
 
+// killAll kills the processes of a node at one moment: stopped first, none of them
+// notices the death of another.
+func killAll(t *testing.T, processes map[string]int) {
+	t.Helper()
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, role := range []string{"supervisor", "speaker", "director", "checker"} {
+			if err := syscall.Kill(processes[role], signal); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestCleanupAfterTheDeathOfAll(t *testing.T) {
 	m := newMachine(t)
 	sysctls := m.sysctls()
 	cmd, _ := m.start(nil, m.runArgs(m.config)...)
 	processes := pids(m.master(whatever))
-	for _, role := range []string{"supervisor", "speaker", "director", "checker"} {
-		if err := syscall.Kill(processes[role], syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
-	}
+	killAll(t, processes)
 	_ = cmd.Wait()
 	if !slices.Contains(m.addresses(), "192.0.2.100/24") {
 		t.Fatal("a kill took the address away: this test shows nothing")
