@@ -78,7 +78,7 @@ func (p *pair) answerers() []string {
 // busy with other things. A guest under emulation has a share of such a machine.
 var allowance = func() time.Duration {
 	if _, inside := guest.Inside(); inside {
-		return 3 * time.Second
+		return time.Second
 	}
 	return 250 * time.Millisecond
 }()
