@@ -1,6 +1,9 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // EventKind says what happened to a virtual router.
 type EventKind uint8
@@ -32,12 +35,13 @@ const (
 
 // Event is one thing that happened. Which fields matter depends on Kind.
 type Event struct {
-	Kind   EventKind
-	Reason Reason        // EventStart, EventStop, EventFault, EventRise, EventYield
-	From   netip.Addr    // EventPacket: who sent it; EventSource: the new address
-	Packet *Packet       // EventPacket; not kept
-	Config *RouterConfig // EventConfigure: valid, of the same name, interface and VRID
-	Resume *Resume       // EventResume
+	Kind    EventKind
+	Settled time.Time     // EventStart: until then silence may be the segment's; zero: no longer
+	Reason  Reason        // EventStart, EventStop, EventFault, EventRise, EventYield
+	From    netip.Addr    // EventPacket: who sent it; EventSource: the new address
+	Packet  *Packet       // EventPacket; not kept
+	Config  *RouterConfig // EventConfigure: valid, of the same name, interface and VRID
+	Resume  *Resume       // EventResume
 }
 
 // ActionKind says what is to be done.

@@ -19,10 +19,14 @@ type link struct {
 	routers [256]*router // by VRID
 	vrids   VRIDs
 	carrier bool
-	port    Port       // nil while there is none
-	source  netip.Addr // zero while there is none
-	problem string     // of opening, or of finding a source
-	usable  bool       // routers take part
+	// seenDown is set once the carrier was missing, settled is when it was back for
+	// carrierSettle; zero if it never was missing.
+	seenDown bool
+	settled  time.Time
+	port     Port       // nil while there is none
+	source   netip.Addr // zero while there is none
+	problem  string     // of opening, or of finding a source
+	usable   bool       // routers take part
 
 	out     [][]byte   // adverts of this turn to the group
 	outOf   []*router  // whose they are

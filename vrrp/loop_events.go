@@ -47,7 +47,10 @@ func (l *loop) carrier(now time.Time, ifname string, up bool) {
 }
 
 func (l *loop) carrierOf(now time.Time, k *link, up bool) {
-	k.carrier = up
+	if up && !k.carrier && k.seenDown {
+		k.settled = now.Add(carrierSettle)
+	}
+	k.carrier, k.seenDown = up, k.seenDown || !up
 	if !up {
 		l.fault(now, k, ReasonLinkDown)
 		return
@@ -117,7 +120,7 @@ func (l *loop) begin(now time.Time, r *router, reason Reason) {
 		l.step(now, r, Event{Kind: EventResume, Resume: &resume})
 		return
 	}
-	l.step(now, r, Event{Kind: EventStart, Reason: reason})
+	l.step(now, r, Event{Kind: EventStart, Reason: reason, Settled: r.link.settled})
 }
 
 // receive handles a batch of datagrams.

@@ -152,7 +152,7 @@ func (l *loop) link(key linkKey) *link {
 		return k
 	}
 	up, known := l.carriers[key.name]
-	k := &link{linkKey: key, carrier: up || !known, problem: "interface " + key.name + " is not open yet"}
+	k := &link{linkKey: key, carrier: up || !known, seenDown: known && !up, problem: "interface " + key.name + " is not open yet"}
 	k.keeper = &keeper{link: k, linkKey: key, net: l.net, kick: make(chan struct{}, 1), news: l.news, batches: l.batches}
 	k.share()
 	k.keeper.exclude.Store(new(l.virtual()))

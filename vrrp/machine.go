@@ -44,11 +44,14 @@ type Machine struct {
 	masterInterval time.Duration // Active_Adver_Interval
 	resigned       bool          // Backup: the timer is Skew_Time after priority 0
 	overslept      bool          // Backup: listening once more after a late timer
+	settling       bool          // Backup: nobody was heard yet, and the link has just come up
 	preemptAt      time.Time     // Backup: end of the preempt delay; zero: not running
 	successor      bool          // Leaving: heard, lingering
 	stays          bool          // Leaving: as backup, or as master without a successor
 	ceded          bool          // Backup: of its own will, so it does not preempt
 	rivalAt        time.Time     // Master: last report of a second master
+	displaced      netip.Addr    // Master: whom it took over from by silence; zero: nobody
+	contest        contest       // Master: with the one that it displaced, or that displaced it
 
 	grouped     bool      // moves with a SyncGroup
 	leader      *Machine  // of the group; nil: this one leads, or is alone
@@ -90,6 +93,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventStart:
 		if m.state == Init {
 			m.start(now, ev.Reason)
+			m.settle(ev.Settled)
 		}
 	case EventResume:
 		if m.state == Init {
@@ -183,6 +187,7 @@ func (m *Machine) resume(now time.Time, r *Resume) {
 		m.enterLeaving(now, m.cfg.Ineligible)
 	case r.State == Master && r.Silent > 0 && r.Silent < m.cfg.Patience():
 		m.enterMaster(now, ReasonResumed)
+		m.displaced = r.Displaced
 		entered()
 	case r.State == Master && r.Silent > 0 && m.cfg.Priority != OwnerPriority:
 		m.start(now, ReasonStalled)
@@ -299,6 +304,9 @@ func (m *Machine) send(now time.Time, all []Outgoing) {
 func (m *Machine) enter(now time.Time, to State, reason Reason) {
 	from := m.state
 	m.state, m.since, m.reason = to, now, reason
+	if to != Master {
+		m.displaced, m.contest = netip.Addr{}, contest{}
+	}
 	m.report(now, from, reason, m.master)
 }
 
@@ -306,7 +314,7 @@ func (m *Machine) enter(now time.Time, to State, reason Reason) {
 func (m *Machine) report(now time.Time, from State, reason Reason, master netip.Addr) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, Transition: Transition{
 		Router: m.cfg.Name, From: from, To: m.state, Reason: reason, At: now,
-		Master: master, MasterInterval: m.masterInterval, Ceded: m.Ceded(),
+		Master: master, MasterInterval: m.masterInterval, Ceded: m.Ceded(), Displaced: m.displaced,
 	}})
 }
 

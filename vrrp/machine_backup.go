@@ -8,13 +8,32 @@ import (
 // enterBackup starts to listen to m.master, or to nobody yet, with the interval
 // in m.masterInterval.
 func (m *Machine) enterBackup(now time.Time, reason Reason) {
-	m.resigned, m.overslept, m.ready, m.preemptAt = false, false, false, time.Time{}
+	m.resigned, m.overslept, m.settling, m.ready, m.preemptAt = false, false, false, false, time.Time{}
 	m.deadline = now.Add(m.cfg.MasterDownInterval(m.masterInterval))
 	m.enter(now, Backup, reason)
 }
 
+// settle lets a backup that has just begun listen until then, unless it hears somebody.
+func (m *Machine) settle(until time.Time) {
+	if m.state == Backup && !m.ready && m.deadline.Before(until) {
+		m.deadline, m.settling = until, true
+	}
+}
+
+// settled goes on as if the link had been up for long: it carries adverts.
+func (m *Machine) settled(now time.Time) {
+	if !m.settling {
+		return
+	}
+	m.deadline, m.settling = m.since.Add(m.cfg.MasterDownInterval(m.masterInterval)), false
+	if m.deadline.Before(now) {
+		m.deadline = now
+	}
+}
+
 // receiveAsBackup is RFC 9568, section 6.4.2.
 func (m *Machine) receiveAsBackup(now time.Time, from netip.Addr, p *Packet) {
+	m.settled(now)
 	// "If the Priority in the ADVERTISEMENT is 0, then: Set the Active_Down_Timer
 	// to Skew_Time."
 	if p.Priority == 0 {

@@ -22,6 +22,44 @@ func TestFaultEndsEveryStateAtOnce(t *testing.T) {
 	b.want(b.step(Event{Kind: EventFault, Reason: ReasonLinkDown}), "leaving to init: link down")
 }
 
+// Until the link has settled, silence is no reason to take over. An advert, also one
+// that is no reason to wait, is the proof that it has.
+func TestBackupListensUntilTheLinkHasSettled(t *testing.T) {
+	cfg := config(128)
+	cfg.Interval = 100 * time.Millisecond // down after 350 ms
+	begin := func() *bench {
+		b := started(t, cfg)
+		b.step(Event{Kind: EventFault, Reason: ReasonLinkDown})
+		b.step(Event{Kind: EventStart, Reason: ReasonLinkUp, Settled: b.now.Add(time.Second)})
+		b.wantDeadline(time.Second)
+		return b
+	}
+	b := begin()
+	b.sleep(100 * time.Millisecond)
+	b.hearEvery(alpha, 100, cfg.Interval)
+	b.wantDeadline(250 * time.Millisecond)
+
+	b = begin()
+	b.sleep(600 * time.Millisecond)
+	b.hearEvery(alpha, 100, cfg.Interval)
+	b.want(b.sleep(0), "send 128 100ms", "backup to master: master silent")
+
+	b = begin()
+	b.sleep(600 * time.Millisecond)
+	b.hearEvery(alpha, 200, cfg.Interval)
+	b.wantDeadline(350 * time.Millisecond)
+
+	// The owner does not listen, and an interval that is long enough needs no more.
+	b = started(t, config(255))
+	b.step(Event{Kind: EventFault, Reason: ReasonLinkDown})
+	b.step(Event{Kind: EventStart, Reason: ReasonLinkUp, Settled: b.now.Add(time.Hour)})
+	b.wantState(Master)
+	b = started(t, config(128))
+	b.step(Event{Kind: EventFault, Reason: ReasonLinkDown})
+	b.step(Event{Kind: EventStart, Reason: ReasonLinkUp, Settled: b.now.Add(time.Second)})
+	b.wantDeadline(3500 * time.Millisecond)
+}
+
 // A master that was silent for longer than a backup waits listens for one down
 // interval before it speaks.
 func TestStalledMasterListensBeforeItSpeaks(t *testing.T) {

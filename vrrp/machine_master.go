@@ -8,6 +8,9 @@ import (
 // enterMaster advertises at once and then reports, so that the advert is on the
 // wire before anybody acts on the takeover.
 func (m *Machine) enterMaster(now time.Time, reason Reason) {
+	if m.state == Backup && !m.resigned {
+		m.displaced = m.master
+	}
 	m.master, m.masterInterval = m.source, m.cfg.Interval
 	m.rivalAt, m.assertedAt, m.contestedAt = time.Time{}, time.Time{}, time.Time{}
 	m.ceded, m.ready = false, false
@@ -62,20 +65,31 @@ func (m *Machine) receiveAsMaster(now time.Time, from netip.Addr, p *Packet) {
 	switch {
 	case better && !m.concedes(now, p.Interval):
 		// The leader decides first. The adverts that are due tell the rival of us.
+	case better && m.holdsOut(now, from, p):
+		// They do so here too: the rival answers each at once.
+		m.assertedAt = now
+		m.meet(now, from, p.Interval/4)
 	case higher:
 		m.yield(now, from, p.Interval, ReasonHigherPriority)
 	case better:
 		m.yield(now, from, p.Interval, ReasonHigherAddress)
+	case m.givesBack(now, from, p):
+		m.yield(now, from, p.Interval, ReasonSeniority)
 	default:
 		// "Discard the ADVERTISEMENT and immediately send an ADVERTISEMENT to
 		// assert {Active} state to the sending VRRP router and to update any
 		// learning bridges"
 		m.assertedAt = now
 		m.answer(now)
-		if m.rivalAt.IsZero() || now.Sub(m.rivalAt) >= rivalSpacing {
-			m.rivalAt = now
-			m.report(now, Master, ReasonRival, from)
-		}
+		m.meet(now, from, rivalSpacing)
+	}
+}
+
+// meet reports a second master, unless it did so within the spacing.
+func (m *Machine) meet(now time.Time, rival netip.Addr, spacing time.Duration) {
+	if m.rivalAt.IsZero() || now.Sub(m.rivalAt) >= spacing {
+		m.rivalAt = now
+		m.report(now, Master, ReasonRival, rival)
 	}
 }
 

@@ -11,6 +11,7 @@ const (
 	ReasonMasterResigned  Reason = "master resigned"                           // priority 0 heard, Skew_Time ran out
 	ReasonHigherPriority  Reason = "higher priority heard"                     // as master
 	ReasonHigherAddress   Reason = "equal priority, higher address heard"      // as master
+	ReasonSeniority       Reason = "the earlier master is back"                // as master that does not preempt
 	ReasonRival           Reason = "second master heard, staying master"       // From and To are both Master
 	ReasonStalled         Reason = "own silence outlasted the peer's patience" // listening before speaking
 	ReasonShutdown        Reason = "shutdown"

@@ -95,15 +95,89 @@ func TestMasterAssertsItselfAgainstALowerPriority(t *testing.T) {
 	b.wantState(Master)
 }
 
-// Preempt_Mode has no say in Master state.
-func TestMasterWithoutPreemptionYieldsAndStaysAllTheSame(t *testing.T) {
+// Preempt_Mode has no say in Master state by the RFC, so a peer that does not know of
+// seniority is given way to after a while.
+func TestMasterWithoutPreemptionYieldsToWhoGoesOnLikeThat(t *testing.T) {
 	cfg := config(100)
 	cfg.Preempt = false
 	b := mastered(t, cfg)
+	b.want(b.hear(alpha, 101), "master to master: second master heard, staying master")
+	for range 2 {
+		b.sleep(time.Second)
+		b.hear(alpha, 101)
+		b.wantState(Master)
+	}
+	b.sleep(time.Second)
+	b.want(b.hear(alpha, 101), "send 100", "master to backup: higher priority heard")
+}
+
+// One that is heard again much later is another meeting.
+func TestMasterWithoutPreemptionHoldsOutInEachMeeting(t *testing.T) {
+	cfg := config(100)
+	cfg.Preempt = false
+	b := mastered(t, cfg)
+	for range 3 {
+		b.hear(alpha, 101)
+		b.wantState(Master)
+		b.sleep(4 * time.Second)
+	}
+}
+
+// An owner preempts whatever Preempt_Mode says.
+func TestMasterWithoutPreemptionYieldsToTheOwner(t *testing.T) {
+	cfg := config(100)
+	cfg.Preempt = false
+	b := mastered(t, cfg)
+	b.want(b.hear(alpha, 255), "send 100", "master to backup: higher priority heard")
+}
+
+// displacing returns a master that took over from alpha, which had fallen silent.
+func displacing(t *testing.T, cfg RouterConfig) *bench {
+	b := started(t, cfg)
+	b.hear(alpha, 99)
+	b.sleep(cfg.MasterDownInterval(cfg.Interval))
+	b.wantState(Master)
+	return b
+}
+
+func TestMasterWithoutPreemptionGivesBackToWhomItDisplaced(t *testing.T) {
+	cfg := config(100)
+	cfg.Preempt = false
+	b := displacing(t, cfg)
+	// It answers, so that one that does not know of seniority gives way at once.
+	b.sleep(300 * time.Millisecond)
+	b.want(b.hear(alpha, 99), "send 100", "master to master: second master heard, staying master")
+	b.sleep(499 * time.Millisecond)
 	b.hear(alpha, 99)
 	b.wantState(Master)
-	b.hear(alpha, 101)
-	b.wantState(Backup)
+	b.sleep(time.Millisecond)
+	b.want(b.hear(alpha, 99), "send 100", "master to backup: the earlier master is back")
+	b.wantDeadline(cfg.MasterDownInterval(cfg.Interval))
+}
+
+// Only the one that was displaced was master before, and only without preemption
+// does that count.
+func TestMasterStaysAgainstALesserOneThatItDidNotDisplace(t *testing.T) {
+	keep := config(100)
+	keep.Preempt = false
+	owner := config(255)
+	owner.Preempt = false
+	for name, test := range map[string]struct {
+		cfg  RouterConfig
+		from netip.Addr
+	}{
+		"another one":     {keep, gamma},
+		"with preemption": {config(100), alpha},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := displacing(t, test.cfg)
+			for range 5 {
+				b.hear(test.from, 99)
+				b.sleep(time.Second)
+			}
+			b.wantState(Master)
+		})
+	}
 }
 
 // Nobody can make a master send more often than every 10 ms, and what is held

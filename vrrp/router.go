@@ -110,6 +110,7 @@ func (r *router) status(now time.Time) RouterStatus {
 		s.State, s.Since, s.Reason = r.machine.State()
 		s.Master, _ = r.machine.Master()
 		s.Ceded = r.machine.Ceded()
+		s.Displaced = r.machine.displaced
 	}
 	if r.heard.from.IsValid() {
 		s.Heard = &Heard{From: r.heard.from, Priority: r.heard.priority, Interval: r.heard.interval, Age: now.Sub(r.heard.at), Checksum: r.heard.checksum}

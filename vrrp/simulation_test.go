@@ -106,7 +106,7 @@ func (s *simulation) command(words []string) error {
 	case "down":
 		s.step(n, Event{Kind: EventFault, Reason: ReasonLinkDown})
 	case "up":
-		s.step(n, Event{Kind: EventStart, Reason: ReasonLinkUp})
+		s.step(n, Event{Kind: EventStart, Reason: ReasonLinkUp, Settled: s.now.Add(carrierSettle)})
 	case "crash":
 		n.known.State, n.known.Since, _ = n.m.State()
 		n.known.Master, n.known.MasterInterval = n.m.Master()

@@ -166,6 +166,32 @@ func TestLeaderDecidesBetweenTwoMasters(t *testing.T) {
 	}
 }
 
+// Without preemption the group that was master first stays, with both families, and
+// nobody speaks of it again.
+func TestGroupGivesBackAsOne(t *testing.T) {
+	inBubble(t, func(w *world) {
+		keep := func(priority uint8) []vrrp.RouterConfig {
+			all := dual(priority, priority)
+			for i := range all {
+				all[i].Preempt = false
+			}
+			return all
+		}
+		a, b := w.twins(keep(150), keep(100))
+		b.Set(keep(200), nil)
+		w.lan.Partition([]string{"a"}, []string{"b"})
+		time.Sleep(5 * time.Second)
+		w.wantRoles(vrrp.Master, a, b)
+		w.lan.Heal()
+		time.Sleep(3 * time.Second)
+		w.wantRoles(vrrp.Master, a)
+		w.wantRoles(vrrp.Backup, b)
+		w.took()
+		time.Sleep(time.Minute)
+		w.wantTransitions()
+	})
+}
+
 // Where the leaders do not hear each other, the others end the rivalry.
 func TestFollowerYieldsWhereTheLeaderHearsNobody(t *testing.T) {
 	inBubble(t, func(w *world) {

@@ -20,6 +20,9 @@ type Transition struct {
 	// Ceded is set in a hand-over on request, and after it until the router is
 	// master again: it does not preempt.
 	Ceded bool `json:"ceded,omitempty"`
+	// Displaced is, in state Master, the silent master that this one took over from;
+	// zero if there was none. It is given way to where both do not preempt.
+	Displaced netip.Addr `json:"displaced,omitzero"`
 }
 
 // Resume is what an earlier process knew of a router, so that the next one can
@@ -30,6 +33,7 @@ type Resume struct {
 	Master         netip.Addr    `json:"master"`          // zero if none was known
 	MasterInterval time.Duration `json:"master_interval"` // 0 if none was known
 	Ceded          bool          `json:"ceded,omitempty"` // see Transition
+	Displaced      netip.Addr    `json:"displaced,omitzero"`
 	// Silent is how long this node may have sent nothing; 0 is unknown.
 	Silent time.Duration `json:"silent"`
 }
@@ -53,7 +57,8 @@ type RouterStatus struct {
 	Source       netip.Addr `json:"source"` // own primary address; zero if there is none
 	Master       netip.Addr `json:"master"` // zero if none is known
 	Ceded        bool       `json:"ceded"`  // see Transition
-	Heard        *Heard     `json:"heard"`  // nil if no other router was heard yet
+	Displaced    netip.Addr `json:"displaced,omitzero"`
+	Heard        *Heard     `json:"heard"` // nil if no other router was heard yet
 	Sent         uint64     `json:"sent"`
 	// Received counts the valid adverts of other routers.
 	Received uint64 `json:"received"`

@@ -48,6 +48,10 @@ func MasterDownInterval(priority uint8, masterInterval time.Duration) time.Durat
 	return 3*masterInterval + SkewTime(priority, masterInterval)
 }
 
+// carrierSettle is how long after a link came up nobody is believed to be silent: a
+// switch port that has carrier may not forward yet, whatever the interval is.
+const carrierSettle = time.Second
+
 // HandoverBound is how long a resigned master waits for a successor at most.
 func HandoverBound(interval time.Duration) time.Duration {
 	return 3*interval + time.Second

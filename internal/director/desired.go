@@ -33,6 +33,8 @@ type Role struct {
 	// Ceded is set in a hand-over on request, and after it until the router is
 	// master again.
 	Ceded bool
+	// Displaced is the silent master that this one took over from.
+	Displaced netip.Addr
 	// Decided is set once this node knows whether it or another is the master.
 	// Until then nothing that a predecessor left in the IPVS table is touched.
 	Decided bool

@@ -251,7 +251,7 @@ func (d *Director) transition(t vrrp.Transition) {
 func (d *Director) note(t vrrp.Transition) {
 	before := d.roles[t.Router]
 	role := Role{
-		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval, Ceded: t.Ceded,
+		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval, Ceded: t.Ceded, Displaced: t.Displaced,
 		Decided: before.Decided || decides(t.To, t.Master, t.Reason),
 	}
 	if t.From == t.To || t.Reason == vrrp.ReasonResumed && before.State == t.To {

@@ -19,7 +19,7 @@ func (d *Director) adopt(s speaker.State) {
 	standings := make(map[string]track.Standing)
 	for _, r := range s.Routers {
 		before := d.roles[r.Name]
-		role := Role{State: r.State, Master: r.Master, Since: r.Since, Epoch: r.Since, Reason: r.Reason, Interval: r.Interval, Ceded: r.Ceded}
+		role := Role{State: r.State, Master: r.Master, Since: r.Since, Epoch: r.Since, Reason: r.Reason, Interval: r.Interval, Ceded: r.Ceded, Displaced: r.Displaced}
 		if r.Heard != nil && r.State == vrrp.Backup {
 			role.Interval = r.Heard.Interval
 		}
@@ -38,7 +38,7 @@ func (d *Director) resume(hello process.Hello) map[string]vrrp.Resume {
 	for name, role := range d.roles {
 		resume[name] = vrrp.Resume{
 			State: role.State, Since: role.Since, Master: role.Master, MasterInterval: role.Interval,
-			Silent: hello.Down, Ceded: role.Ceded,
+			Silent: hello.Down, Ceded: role.Ceded, Displaced: role.Displaced,
 		}
 	}
 	return resume

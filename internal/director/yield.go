@@ -34,7 +34,7 @@ func (d *Director) yields(t vrrp.Transition, before Role) bool {
 		return false
 	}
 	switch t.Reason {
-	case vrrp.ReasonSuccessor, vrrp.ReasonHigherPriority, vrrp.ReasonHigherAddress, vrrp.ReasonGroupYielded:
+	case vrrp.ReasonSuccessor, vrrp.ReasonHigherPriority, vrrp.ReasonHigherAddress, vrrp.ReasonSeniority, vrrp.ReasonGroupYielded:
 		return !d.announcedByOther(t.Router, before)
 	case vrrp.ReasonStart:
 		// What replaces it after a reload has begun to listen.
