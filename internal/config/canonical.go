@@ -2,8 +2,6 @@ package config
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,16 +16,10 @@ import (
 // files with the same meaning give the same text. It has the password of
 // authentication in it, since two directors have to agree on that.
 func (c *Config) Canonical() string {
-	var doc canonicalConfig
-	for _, v := range c.VRRP {
-		doc.VRRP = append(doc.VRRP, canonicalVRRPOf(v))
-	}
-	doc.Groups = c.canonicalGroups()
+	doc := c.canonicalHead()
 	for _, s := range c.Services {
 		doc.Services = append(doc.Services, canonicalServiceOf(s))
 	}
-	doc.Sync = canonicalSyncOf(c.Sync)
-	slices.SortFunc(doc.VRRP, func(a, b canonicalVRRP) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(doc.Services, func(a, b canonicalService) int { return strings.Compare(a.Name, b.Name) })
 
 	var b bytes.Buffer
@@ -39,9 +31,16 @@ func (c *Config) Canonical() string {
 	return b.String()
 }
 
-func digest(canonical string) string {
-	sum := sha256.Sum256([]byte(canonical))
-	return hex.EncodeToString(sum[:])
+// canonicalHead is the canonical form without the services.
+func (c *Config) canonicalHead() canonicalConfig {
+	var doc canonicalConfig
+	for _, v := range c.VRRP {
+		doc.VRRP = append(doc.VRRP, canonicalVRRPOf(v))
+	}
+	doc.Groups = c.canonicalGroups()
+	doc.Sync = canonicalSyncOf(c.Sync)
+	slices.SortFunc(doc.VRRP, func(a, b canonicalVRRP) int { return strings.Compare(a.Name, b.Name) })
+	return doc
 }
 
 // The canonical types mirror the schema. Their field order is the text's order.

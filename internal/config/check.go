@@ -3,10 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
-	"slices"
-	"strconv"
 )
 
 // check finds what only shows when blocks are seen together or beside the host.
@@ -144,72 +141,6 @@ func (l *loader) checkRouting() {
 				continue
 			}
 			rules[f.Rule] = f.place
-		}
-	}
-}
-
-func (l *loader) checkListeners() {
-	type listener struct {
-		at       netip.Addr
-		protocol string
-	}
-	seen := map[listener][]listenField{}
-	for _, b := range l.services {
-		if !b.protocol.sound() {
-			continue
-		}
-		said := -1 // a range gets one message
-		for _, f := range b.listen {
-			if f.offset == said {
-				continue
-			}
-			key := listener{f.at.Addr(), b.Service.Protocol}
-			overlaps := func(o listenField) bool { return o.at.Port() <= f.to && f.at.Port() <= o.to }
-			if i := slices.IndexFunc(seen[key], overlaps); i >= 0 {
-				l.found.add(f.place, problem{message: fmt.Sprintf("%s %s is balanced already, at %s", key.protocol, f.at, seen[key][i].seenFrom(f.place))})
-				said = f.offset
-				continue
-			}
-			seen[key] = append(seen[key], f)
-		}
-	}
-}
-
-// checkHeld finds the virtual router that holds the addresses of b.
-func (l *loader) checkHeld(b *serviceBlock) {
-	holders := map[netip.Addr]string{}
-	var all []string
-	for _, v := range l.vrrp {
-		for _, p := range v.VRRP.Addresses {
-			holders[p.Addr()] = v.VRRP.Name
-			all = append(all, p.Addr().String())
-		}
-		for _, e := range v.VRRP.Also {
-			holders[e.Prefix.Addr()] = v.VRRP.Name
-			all = append(all, e.Prefix.Addr().String())
-		}
-	}
-	found, said := false, -1 // a range gets one message
-	for _, f := range b.listen {
-		holder, ok := holders[f.at.Addr()]
-		switch {
-		case f.offset == said:
-		case !ok && !l.vipsUnknown:
-			what := problem{message: fmt.Sprintf("no [[vrrp]] block holds %s", f.at.Addr()), legal: shorten(list(all))}
-			if near := nearest(f.at.Addr().String(), all); near != "" && len(all) > 1 {
-				what.suggestion = strconv.Quote(net.JoinHostPort(near, strconv.Itoa(int(f.at.Port()))))
-			}
-			l.found.add(f.place, what)
-			said = f.offset
-		case ok && !found:
-			b.Service.VRRP, found = holder, true
-			b.Service.Single = l.single(b, holder)
-		case ok && holder != b.Service.VRRP:
-			l.found.add(f.place, problem{
-				message: fmt.Sprintf("held by vrrp %q, but the listener before it by vrrp %q, which may be master elsewhere", holder, b.Service.VRRP),
-				legal:   "a service for each",
-			})
-			said = f.offset
 		}
 	}
 }

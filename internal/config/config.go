@@ -28,7 +28,7 @@ type Config struct {
 	// MarkBase is the first of MarkCount marks that packets of checks through a
 	// virtual address carry.
 	MarkBase uint32
-	// Digest is the SHA-256, in hexadecimal, of Canonical.
+	// Digest is a SHA-256, in hexadecimal, of all that Canonical says.
 	Digest string
 	// Files lists what was read, in order.
 	Files []string
@@ -36,6 +36,8 @@ type Config struct {
 	Texts []Text
 	// Warnings are findings that are legal but probably not meant.
 	Warnings Diagnostics
+
+	parts *parts // nil where c was not loaded from texts
 }
 
 // Text is one file of a configuration.

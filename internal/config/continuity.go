@@ -170,7 +170,7 @@ func (l *loader) checkSync(node string) {
 	if l.sync == nil {
 		return
 	}
-	if len(l.services) == 0 && len(l.pending) == 0 {
+	if len(l.services) == 0 && len(l.pending) == 0 && len(l.elsewhere) == 0 {
 		l.found.add(l.sync.head, problem{message: "there is no [[service]], so there are no connections to synchronise"})
 	}
 	if !l.opt.RequireDirector || l.opt.Interfaces == nil || !l.sync.iface.good || !l.directs(node) {

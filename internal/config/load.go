@@ -33,12 +33,16 @@ func LoadTexts(texts []Text, opt Options) (*Config, error) {
 }
 
 func loadSources(sources []*source, opt Options) (*Config, error) {
-	l := &loader{
+	return newLoader(opt).load(sources)
+}
+
+func newLoader(opt Options) *loader {
+	return &loader{
 		opt:    opt,
 		host:   host{opt: opt, vips: map[netip.Addr]bool{}},
 		tables: map[string]place{},
+		parts:  &parts{},
 	}
-	return l.load(sources)
 }
 
 // loader is the state of one Load.
@@ -56,6 +60,12 @@ type loader struct {
 	markBase field[int64]
 	pending  []*table // [[service]] tables, read when the virtual addresses are known
 	tables   map[string]place
+	parts    *parts
+	holder   map[netip.Addr]string // see holders
+
+	// elsewhere has the names of services that are not in the sources, because they
+	// are as they were when they were checked.
+	elsewhere map[string]bool
 
 	// What is incomplete because of errors that are reported already is not
 	// reasoned about: one mistake gets one message.
@@ -83,9 +93,9 @@ func (l *loader) load(sources []*source) (*Config, error) {
 		return nil, l.found.errors
 	}
 	c := &Config{Node: name, API: l.api, Warnings: l.found.warnings, MarkBase: uint32(l.markBase.or(defaultMarkBase))}
+	c.Texts = texts(sources)
 	for _, src := range sources {
 		c.Files = append(c.Files, src.name)
-		c.Texts = append(c.Texts, Text{Name: src.name, Text: src.text})
 	}
 	for _, b := range l.vrrp {
 		b.VRRP.Priority = b.Priorities.For(name)
@@ -94,14 +104,25 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	for _, g := range l.groups {
 		c.SyncGroups = append(c.SyncGroups, g.SyncGroup)
 	}
-	for _, b := range l.services {
-		c.Services = append(c.Services, b.Service)
+	c.Services = make([]Service, len(l.services))
+	for i, b := range l.services {
+		c.Services[i] = b.Service
 	}
 	if l.sync != nil {
 		c.Sync = &l.sync.ConnectionSync
 	}
-	c.Digest = digest(c.Canonical())
+	c.parts = l.parts
+	c.parts.sums = serviceSums(c.Services)
+	c.Digest = c.digest()
 	return c, nil
+}
+
+func texts(sources []*source) []Text {
+	all := make([]Text, len(sources))
+	for i, src := range sources {
+		all[i] = Text{Name: src.name, Text: src.text}
+	}
+	return all
 }
 
 // readBlocks reads every file but what needs the virtual addresses of all.
@@ -112,6 +133,8 @@ func (l *loader) readBlocks(sources []*source) {
 			l.vipsUnknown, l.nodesUnknown = true, true
 			continue
 		}
+		d, ok := divide(src.text, top.entry)
+		l.parts.files, l.parts.whole = append(l.parts.files, d), l.parts.whole || !ok
 		if node, present, ok := top.child("node"); present && ok {
 			l.once("node", node.place)
 			if f := node.name("name"); f.set {

@@ -129,7 +129,7 @@ func TestLoadValues(t *testing.T) {
 		Files:    []string{"testdata/good/everything.toml"},
 	}
 	diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
-		cmpopts.IgnoreFields(Config{}, "Digest", "Texts"))
+		cmpopts.IgnoreFields(Config{}, "Digest", "Texts"), cmpopts.IgnoreUnexported(Config{}))
 	if diff != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", diff)
 	}

@@ -15,6 +15,19 @@ type source struct {
 	text string
 
 	lines []int // offset of each line's first byte, made on first use
+	cuts  []cut // in the order of their offsets
+}
+
+// cut says that whole lines were left out of a text in front of an offset.
+type cut struct{ offset, lines int }
+
+// cut notes that so many lines are left out in front of an offset.
+func (s *source) cut(offset, lines int) {
+	if n := len(s.cuts); n > 0 && s.cuts[n-1].offset == offset {
+		s.cuts[n-1].lines += lines
+		return
+	}
+	s.cuts = append(s.cuts, cut{offset, lines})
 }
 
 // position converts a byte offset to line and column, both from 1, the column
@@ -30,7 +43,13 @@ func (s *source) position(offset int) (line, column int) {
 	}
 	offset = min(max(offset, 0), len(s.text))
 	line = sort.SearchInts(s.lines, offset+1)
-	return line, utf8.RuneCountInString(s.text[s.lines[line-1]:offset]) + 1
+	column = utf8.RuneCountInString(s.text[s.lines[line-1]:offset]) + 1
+	for _, c := range s.cuts {
+		if c.offset <= offset {
+			line += c.lines
+		}
+	}
+	return line, column
 }
 
 // place is where a key or a value is written, and what to call it.

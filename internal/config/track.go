@@ -277,6 +277,9 @@ func (l *loader) checkTrackedInterface(b trackBlock, primary string) {
 }
 
 func (l *loader) checkTrackedService(b trackBlock) {
+	if l.elsewhere[b.Subject] {
+		return
+	}
 	var names []string
 	for _, s := range l.services {
 		names = append(names, s.Service.Name)
