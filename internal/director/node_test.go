@@ -129,7 +129,7 @@ func (h *mortalHost) RestoreSysctls() error {
 
 // node runs the processes of one node in a synctest bubble.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	host    *fakeHost
 	network vrrp.Network
 	runDir  string
@@ -185,7 +185,7 @@ func (n *node) programs() []string {
 	return ran
 }
 
-func newNode(t *testing.T, c *config.Config, network vrrp.Network, host *fakeHost) *node {
+func newNode(t testing.TB, c *config.Config, network vrrp.Network, host *fakeHost) *node {
 	n := &node{t: t, host: host, network: network, runDir: t.TempDir(), state: t.TempDir(), config: c, targets: make(chan checker.Targets, 16),
 		orphaned: make(chan struct{}), listen: listenToNobody}
 	n.toSpeaker, n.atSpeaker = process.Pipe()

@@ -1,0 +1,86 @@
+package director
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/vrrp/vrrptest"
+)
+
+// largeText is a configuration of a director that is alone: n services with four
+// real servers each. The weight is that of the last one in the middle.
+func largeText(n, weight int) string {
+	var b strings.Builder
+	b.WriteString("[[vrrp]]\nname = \"edge\"\ninterface = \"eth0\"\nrouter_id = 51\npriority = 150\ninterval = \"100ms\"\naddresses = [\"192.0.2.100/24\"]\n")
+	for i := range n {
+		fmt.Fprintf(&b, "\n[[service]]\nname = \"s%05d\"\nlisten = [\"192.0.2.100:%d\"]\nscheduler = \"wrr\"\n", i, 10000+i)
+		for j := range 4 {
+			w := 10
+			if i == n/2 && j == 3 {
+				w = weight
+			}
+			fmt.Fprintf(&b, "[[service.real]]\naddress = \"10.%d.%d.%d\"\nweight = %d\n", j, i/250, i%250+1, w)
+		}
+	}
+	return b.String()
+}
+
+// BenchmarkReload is a change of one weight, from the call to the kernel, which is
+// the fake one here.
+func BenchmarkReload(b *testing.B) {
+	for _, services := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(services), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "haldir.toml")
+			write := func(weight int) {
+				if err := os.WriteFile(path, []byte(largeText(services, weight)), 0o600); err != nil {
+					b.Fatal(err)
+				}
+			}
+			write(10)
+			load := func() (*config.Config, error) { return config.Load(path, config.Options{Node: "lvs1"}) }
+			first, err := load()
+			if err != nil {
+				b.Fatal(err)
+			}
+			n := newNode(b, first, vrrptest.NewLAN().Host("lvs1", "eth0", netip.MustParseAddr("192.0.2.1")), newFakeHost())
+			defer n.end()
+			n.startSpeaker()
+			n.startDirector()
+			for {
+				table, err := n.host.Table(b.Context())
+				if err == nil && len(table) == services {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			n.director.Load = load
+			weight := 10
+			for b.Loop() {
+				b.StopTimer()
+				weight = 30 - weight
+				write(weight)
+				n.host.table.Log()
+				n.host.table.Reads()
+				b.StartTimer()
+				result, err := n.director.Reload(context.Background())
+				if err != nil || len(result.Changes) != 1 {
+					b.Fatal(result, err)
+				}
+				b.StopTimer()
+				if ops, reads := n.host.table.Log(), n.host.table.Reads(); len(ops) != 1 {
+					b.Fatalf("%d operations, %d reads", len(ops), reads)
+				} else {
+					b.ReportMetric(float64(reads), "services-read")
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
