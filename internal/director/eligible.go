@@ -1,11 +1,15 @@
 package director
 
-import "github.com/haldir-lb/haldir/vrrp"
+import (
+	"slices"
+
+	"github.com/haldir-lb/haldir/vrrp"
+)
 
 // routers derives the virtual routers of this node, each with what keeps it from
 // being master now.
 func (d *Director) routers() []vrrp.RouterConfig {
-	routers := Routers(d.config)
+	routers := slices.Clone(d.index().own)
 	for i := range routers {
 		if d.maintenance != nil {
 			routers[i].Ineligible = vrrp.ReasonMaintenance

@@ -103,7 +103,7 @@ func TestSiblingsAnnounceAgainAfterASecondMaster(t *testing.T) {
 		defer two.end()
 		one.host.did()
 		rival := vrrp.Transition{Router: "inside", From: vrrp.Master, To: vrrp.Master, Reason: vrrp.ReasonRival, At: time.Now()}
-		if err := one.director.do(t.Context(), func() { one.director.transition(rival) }); err != nil {
+		if err := one.director.do(t.Context(), func() { one.director.note(rival); one.director.follow() }); err != nil {
 			t.Fatal(err)
 		}
 		settle(10 * time.Millisecond)

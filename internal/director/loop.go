@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/haldir-lb/haldir/healthcheck"
@@ -105,7 +104,7 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 			if !ok {
 				return errors.Join(fmt.Errorf("receiving from the speaker: %w", process.ErrClosed), d.finish())
 			}
-			d.refused("speaker", m, d.fromSpeaker(m))
+			d.hear(m)
 		case m, ok := <-fromChecker:
 			if !ok {
 				fromChecker = nil
@@ -152,7 +151,7 @@ func (d *Director) fromSpeaker(m process.Message) error {
 		if err := m.Decode(&t); err != nil {
 			return err
 		}
-		d.transition(t)
+		d.note(t)
 	case speaker.KindState:
 		var s speaker.State
 		if err := m.Decode(&s); err != nil {
@@ -239,16 +238,46 @@ func (d *Director) send(to process.Link, kind, key string, body any) {
 	}
 }
 
-// transition acts on what the speaker says of a router.
-func (d *Director) transition(t vrrp.Transition) {
-	d.note(t)
-	if generation := d.update(); t.Reason != vrrp.ReasonRival { // which is no change of the role
-		d.tellRole(t.Router, generation)
+// heardTogether bounds how many messages of the speaker are taken note of before
+// the host follows.
+const heardTogether = 1024
+
+// hear acts on a message of the speaker, and on those that are there with it:
+// when a peer dies, hundreds of routers move at once, and the host follows them
+// in one step.
+func (d *Director) hear(m process.Message) {
+	for range heardTogether {
+		d.refused("speaker", m, d.fromSpeaker(m))
+		select {
+		case next, ok := <-d.Speaker.Receive():
+			if m = next; ok {
+				continue
+			}
+		default:
+		}
+		break // an end of the link is for the loop to see, again
+	}
+	d.follow()
+}
+
+// follow has the host follow the transitions that were noted.
+func (d *Director) follow() {
+	if !d.noted {
+		return
+	}
+	moved, generation := d.moved, d.update()
+	d.noted, d.moved = false, nil
+	for _, router := range moved {
+		d.tellRole(router, generation)
 	}
 }
 
-// note takes note of what the speaker says of a router.
+// note takes note of what the speaker says of a router; follow has the host follow.
 func (d *Director) note(t vrrp.Transition) {
+	d.noted = true
+	if t.Reason != vrrp.ReasonRival { // which is no change of the role
+		d.moved = append(d.moved, t.Router)
+	}
 	before := d.roles[t.Router]
 	role := Role{
 		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval, Ceded: t.Ceded, Displaced: t.Displaced,
@@ -281,15 +310,14 @@ func (d *Director) note(t vrrp.Transition) {
 // reannounce has the addresses of a router's group announced again: whoever was
 // master beside one member was so beside all of them.
 func (d *Director) reannounce(t vrrp.Transition) {
-	routers := d.config.Routers()
-	own := slices.IndexFunc(routers, func(v config.VRRP) bool { return v.Name == t.Router && v.Group != "" })
-	if own < 0 {
+	v := d.index().router(t.Router)
+	if v == nil {
 		return
 	}
-	for _, v := range routers {
-		if role := d.roles[v.Name]; v.Group == routers[own].Group && role.State == vrrp.Master {
+	for _, name := range d.index().groups[v.Group] {
+		if role := d.roles[name]; role.State == vrrp.Master {
 			role.Epoch = t.At
-			d.roles[v.Name] = role
+			d.roles[name] = role
 		}
 	}
 }

@@ -153,9 +153,9 @@ func gone(s notify.Subject) notify.Event {
 // rolesOf returns the roles of all virtual routers of some blocks.
 func (d *Director) rolesOf(blocks ...string) []Role {
 	var roles []Role
-	for _, v := range d.config.Routers() {
-		if slices.Contains(blocks, config.Block(v.Name)) {
-			roles = append(roles, d.roles[v.Name])
+	for _, block := range blocks {
+		for _, name := range d.index().byBlock[block] {
+			roles = append(roles, d.roles[name])
 		}
 	}
 	return roles

@@ -81,7 +81,7 @@ const decideEvery = time.Second
 
 // undecided reports whether it is open who the master of some router is.
 func (d *Director) undecided() bool {
-	for _, r := range Routers(d.config) {
+	for _, r := range d.index().own {
 		if role, known := d.roles[r.Name]; known && role.State == vrrp.Backup && !role.Decided {
 			return true
 		}
@@ -93,7 +93,7 @@ func (d *Director) undecided() bool {
 // wait for a master: there is one.
 func (d *Director) decide(now time.Time) {
 	changed := false
-	for _, r := range Routers(d.config) {
+	for _, r := range d.index().own {
 		role, known := d.roles[r.Name]
 		if !known || role.State != vrrp.Backup || role.Decided {
 			continue

@@ -38,17 +38,15 @@ func (d *Director) rivalOf(router string) *rival {
 }
 
 func (d *Director) intervalOf(router string) time.Duration {
-	for _, v := range d.config.Routers() {
-		if v.Name == router {
-			return v.Interval
-		}
+	if v := d.index().router(router); v != nil {
+		return v.Interval
 	}
 	return time.Second
 }
 
 // suspect has the routers of an address ask who has it.
 func (d *Director) suspect(address netip.Addr) {
-	for _, v := range d.config.Routers() {
+	for _, v := range d.index().routers {
 		for _, prefix := range v.Addresses {
 			if r := d.rivals[v.Name]; r != nil && prefix.Addr() == address {
 				r.claimed(time.Now())
@@ -70,7 +68,7 @@ func (d *Director) nextWatch() (earliest time.Time, any bool) {
 
 // watchRivals does what is due.
 func (d *Director) watchRivals(now time.Time) {
-	for _, v := range d.config.Routers() {
+	for _, v := range d.index().routers {
 		r := d.rivals[v.Name]
 		if r == nil {
 			continue

@@ -16,6 +16,8 @@ const (
 	yieldBound = time.Second
 	// listenAgainAfter is the pause after listening for claims failed.
 	listenAgainAfter = time.Second
+	// claimsTogether bounds how many claims are noted before their effect is seen to.
+	claimsTogether = 1024
 )
 
 // claim is the newest ARP packet in which another station claimed an address.
@@ -50,24 +52,42 @@ func (d *Director) announcedByOther(router string, role Role) bool {
 	if role.State == vrrp.Leaving || role.Yielding {
 		since = role.Gave
 	}
-	for _, v := range d.effective().Routers() {
-		if v.Name != router {
-			continue
-		}
-		for _, prefix := range v.Addresses {
-			if c, ok := d.claims[prefix.Addr()]; !ok || c.at.Before(since) {
-				return false
-			}
+	for _, prefix := range d.addressesOf(router) {
+		if c, ok := d.claims[prefix.Addr()]; !ok || c.at.Before(since) {
+			return false
 		}
 	}
 	return true
 }
 
-// claimed takes note of a claim and lets go of what waited for it.
+// addressesOf returns the advertised addresses of a router, of one that a reload
+// has retired as well.
+func (d *Director) addressesOf(router string) []netip.Prefix {
+	for _, l := range d.retired {
+		if l.router.Name == router && d.roles[router].Holds() {
+			return l.router.Addresses
+		}
+	}
+	if v := d.index().router(router); v != nil {
+		return v.Addresses
+	}
+	return nil
+}
+
+// claimed takes note of a claim, and of those that came with it, and lets go of
+// what waited for them.
 func (d *Director) claimed(c arp.Claim) {
-	d.claims[c.Address] = claim{mac: c.MAC, at: time.Now()}
+	for range claimsTogether {
+		d.claims[c.Address] = claim{mac: c.MAC, at: time.Now()}
+		d.suspect(c.Address)
+		select {
+		case c = <-d.heardClaims:
+			continue
+		default:
+		}
+		break
+	}
 	d.letGo(func(name string, role Role) bool { return d.announcedByOther(name, role) })
-	d.suspect(c.Address)
 }
 
 // letGo ends the yielding of the routers for which done returns true.

@@ -1,0 +1,56 @@
+package director
+
+import (
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/haldir-lb/haldir/internal/process"
+	"github.com/haldir-lb/haldir/internal/speaker"
+	"github.com/haldir-lb/haldir/vrrp"
+)
+
+// queued is a link on which messages wait already.
+type queued chan process.Message
+
+func (queued) Send(string, string, any) error    { return nil }
+func (q queued) Receive() <-chan process.Message { return q }
+func (queued) Close() error                      { return nil }
+
+func (q queued) transition(t *testing.T, to vrrp.State) {
+	t.Helper()
+	body, err := json.Marshal(vrrp.Transition{Router: "edge", To: to, Reason: vrrp.ReasonMasterDown, At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q <- process.Message{Kind: speaker.KindTransition, Body: body}
+}
+
+// What the speaker says at once is followed once: with a step for each of a
+// thousand routers the last address would come seconds late.
+func TestTransitionsThatCameTogetherAreFollowedInOneStep(t *testing.T) {
+	const together = 100
+	link := make(queued, together)
+	for i := range together {
+		link.transition(t, []vrrp.State{vrrp.Backup, vrrp.Master}[i%2])
+	}
+	d := New(Options{Speaker: link, Log: slog.New(slog.DiscardHandler)})
+	d.config = pairConfig("lvs1")
+	d.probes = NewProbes(d.config)
+	d.applier = newApplier(nil, nil, nil, d.Log)
+	d.openNotifier()
+	defer d.closeNotifier()
+
+	d.hear(<-link)
+
+	if len(link) != 0 || d.generation != 1 {
+		t.Errorf("%d messages are left and the host was told %d times, want 0 and once", len(link), d.generation)
+	}
+	if got := d.roles["edge"]; got.State != vrrp.Master {
+		t.Errorf("the role is %v, want what was said last", got.State)
+	}
+	if got := d.applier.pending; got == nil || len(got.desired.Addresses) != 1 {
+		t.Errorf("the host is to have %+v, want the address of the last role", got)
+	}
+}
