@@ -34,7 +34,7 @@ lint:
 # measure time.
 test-native:
 	scripts/install-test-tools
-	HALDIR_TEST_REQUIRE=root,keepalived,guest,firewall CGO_ENABLED=1 $(GO) test -race -timeout 5m -p 1 ./...
+	HALDIR_TEST_REQUIRE=root,keepalived,frr,guest,firewall CGO_ENABLED=1 $(GO) test -race -timeout 5m -p 1 ./...
 
 test-guest: build
 	scripts/install-test-tools

@@ -190,6 +190,7 @@ func frrModes() []mode {
 // FRR as master: it is elected, and crashes.
 func TestInteroperabilityFRRAsMaster(t *testing.T) {
 	needFRR(t)
+	t.Parallel()
 	for _, m := range frrModes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel() // they wait for timers
@@ -218,6 +219,7 @@ func TestInteroperabilityFRRAsMaster(t *testing.T) {
 // yields when it comes back.
 func TestInteroperabilityFRRAsBackup(t *testing.T) {
 	needFRR(t)
+	t.Parallel()
 	for _, m := range frrModes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel() // they wait for timers

@@ -23,14 +23,20 @@ func modes() []mode {
 	six.Addresses = []netip.Addr{local6, vip6}
 	unicast := config(0, interopInterval)
 	unicast.Peers = []netip.Addr{alpha, beta}
+	unicast6 := six
+	unicast6.Peers = []netip.Addr{alpha6, beta6}
 	second := config(0, time.Second)
 	second.Version = 2
+	apart := second
+	apart.Peers = unicast.Peers
 	secret := second
 	secret.Authentication = "secret"
 	return []mode{
 		{"version 3 over IPv4", alpha, beta, config(0, interopInterval)},
 		{"version 3 over IPv6", alpha6, beta6, six},
 		{"version 3 by unicast", alpha, beta, unicast},
+		{"version 3 over IPv6 by unicast", alpha6, beta6, unicast6},
+		{"version 2 by unicast", alpha, beta, apart},
 		{"version 2", alpha, beta, second},
 		{"version 2 with a password", alpha, beta, secret},
 	}
@@ -64,6 +70,7 @@ func (m mode) checksum() vrrp.Checksum {
 // keepalived as master: it is elected, crashes, comes back, and resigns.
 func TestInteroperabilityKeepalivedAsMaster(t *testing.T) {
 	needKeepalived(t)
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel() // they wait for timers
@@ -99,6 +106,7 @@ func TestInteroperabilityKeepalivedAsMaster(t *testing.T) {
 // haldir as master: it is elected, hands over, comes back, and crashes.
 func TestInteroperabilityHaldirAsMaster(t *testing.T) {
 	needKeepalived(t)
+	t.Parallel()
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel() // they wait for timers
@@ -134,6 +142,7 @@ func TestInteroperabilityHaldirAsMaster(t *testing.T) {
 // A wrong password, or none, is no master: two masters that do not hear each other.
 func TestInteroperabilityRefusesAnotherPassword(t *testing.T) {
 	needKeepalived(t)
+	t.Parallel()
 	s := newSegment(t)
 	a, b := s.host("a", alpha), s.host("b", beta)
 	cfg := config(0, time.Second)
@@ -151,6 +160,7 @@ func TestInteroperabilityRefusesAnotherPassword(t *testing.T) {
 // higher address, whichever of the two that is.
 func TestInteroperabilityOfEqualPriorities(t *testing.T) {
 	needKeepalived(t)
+	t.Parallel()
 	for _, test := range []struct {
 		name               string
 		haldir, keepalived netip.Addr
