@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,7 +40,9 @@ func (b bench) files() []string {
 
 func desired(t *testing.T, services ...config.Service) State {
 	t.Helper()
-	s, err := Desired(cluster(services...), host("eth0", "192.0.2.11"))
+	host := host("eth0", "192.0.2.11", "eth0", "2001:db8::11")
+	host.MTU = map[string]int{"eth0": 1500}
+	s, err := Desired(cluster(services...), host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,9 @@ func desired(t *testing.T, services ...config.Service) State {
 
 func everyMode(t *testing.T) State {
 	return desired(t, append(plainModes(),
-		tunnelled("gue", "192.0.2.103:80", "gue", 6080), tunnelled("gre", "192.0.2.104:80", "gre", 0))...)
+		tunnelled("gue", "192.0.2.103:80", "gue", 6080), tunnelled("gre", "192.0.2.104:80", "gre", 0),
+		over6(tunnelled("gue6", "[2001:db8::103]:80", "gue", 6080)), over6(tunnelled("gre6", "[2001:db8::104]:80", "gre", 0)),
+		over6(tunnelled("4in6", "192.0.2.105:80", "ipip", 0)), tunnelled("6in4", "[2001:db8::105]:80", "ipip", 0))...)
 }
 
 // plainModes are those without other tunnels than IP in IP.
@@ -65,6 +70,12 @@ func plainModes() []config.Service {
 func tunnelled(name, listen, kind string, port uint16) config.Service {
 	s := service(name, "tun", listen, "192.0.2.11")
 	s.Attributes.Tunnel = config.Tunnel{Type: kind, Port: port}
+	return s
+}
+
+// over6 gives a service a real server of IPv6 instead.
+func over6(s config.Service) config.Service {
+	s.Real[0].Address = netip.MustParseAddr("2001:db8::11")
 	return s
 }
 

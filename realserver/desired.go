@@ -20,7 +20,7 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 	for _, a := range host.Addresses {
 		interfaces[a.Address] = append(interfaces[a.Address], a.Interface)
 	}
-	n := newNeeds()
+	n := newNeeds(host.MTU)
 	found := false
 	for _, service := range cfg.Services {
 		for _, listen := range service.Listen {
@@ -50,9 +50,11 @@ type needs struct {
 	addresses map[netif.Address]names
 	replies   map[netip.Addr]names
 	redirects map[netif.Redirect]names
-	ports     map[uint16]names
+	ports     map[netip.AddrPort]names
 	own       map[HostAddress]bool
 	endpoints map[netip.AddrPort]bool
+	mtu       map[string]int // of the host's interfaces
+	room      map[string]int // the MTU of tunnels
 }
 
 type (
@@ -63,10 +65,11 @@ type (
 	}
 )
 
-func newNeeds() needs {
+func newNeeds(mtu map[string]int) needs {
 	return needs{
 		map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{},
-		map[netif.Redirect]names{}, map[uint16]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+		map[netif.Redirect]names{}, map[netip.AddrPort]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+		mtu, map[string]int{},
 	}
 }
 
@@ -84,28 +87,7 @@ func (n needs) add(service config.Service, server config.Real, ifname string) er
 		n.hold(service, Loopback)
 		n.serve(service, service.Listen...)
 	case "tun":
-		device := Tunnel
-		switch wrapping := service.Attributes.Tunnel; wrapping.Type {
-		case "gre":
-			device = TunnelGRE
-		case "gue":
-			put(n.ports, wrapping.Port, service)
-		}
-		if service.Listen[0].Addr().Is6() {
-			return fmt.Errorf("service %q: haldir sets up no real server for tunnels that carry IPv6", service.Name)
-		}
-		// A director in the same segment would ask this host for the VIP like any
-		// other.
-		n.hide(service, ifname)
-		put(n.tunnels, device, service)
-		// Packets arrive on the tunnel from anywhere, and replies leave by another
-		// interface. The kernel takes the larger value of all and the interface: 0
-		// would not hold against a strict all (1), and lowering all would disarm
-		// the other interfaces. Loose (2) holds against both and drops only what
-		// comes from a source to which no reply could be routed anyway.
-		n.set(service, device, "rp_filter", "2", "")
-		n.hold(service, device)
-		n.serve(service, service.Listen...)
+		n.unwrap(service, server, ifname)
 	case "nat":
 		// A host that follows a redirect replies past the director.
 		if server.Address.Is6() {
@@ -192,13 +174,13 @@ func (n needs) state(vips []netip.Addr) State {
 	}
 	slices.SortFunc(s.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Path, b.Path) })
 	for name, services := range n.tunnels {
-		s.Tunnels = append(s.Tunnels, TunnelState{name, services.sorted()})
+		s.Tunnels = append(s.Tunnels, TunnelState{name, n.room[name], services.sorted()})
 	}
 	slices.SortFunc(s.Tunnels, func(a, b TunnelState) int { return strings.Compare(a.Name, b.Name) })
 	for port, services := range n.ports {
 		s.Ports = append(s.Ports, Port{port, services.sorted()})
 	}
-	slices.SortFunc(s.Ports, func(a, b Port) int { return cmp.Compare(a.Port, b.Port) })
+	slices.SortFunc(s.Ports, func(a, b Port) int { return a.At.Compare(b.At) })
 	for key, services := range n.addresses {
 		s.Addresses = append(s.Addresses, Address{key, services.sorted()})
 	}

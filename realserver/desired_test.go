@@ -14,7 +14,7 @@ import (
 )
 
 // equateNetip compares addresses and prefixes as values.
-var equateNetip = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netif.Address{})}
+var equateNetip = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}, netif.Address{})}
 
 func service(name, forward, listen string, reals ...string) config.Service {
 	s := config.Service{Name: name, Forward: forward, Listen: []netip.AddrPort{netip.MustParseAddrPort(listen)}}
@@ -84,7 +84,7 @@ func TestDesired(t *testing.T) {
 			host("eth0.100", "198.51.100.11"),
 			State{
 				Sysctls:   append(hidden("eth0.100", "web"), sysctl("tunl0/rp_filter", "2", "", "web")),
-				Tunnels:   []TunnelState{{"tunl0", []string{"web"}}},
+				Tunnels:   []TunnelState{{"tunl0", 0, []string{"web"}}},
 				Addresses: []Address{address("tunl0", "192.0.2.100/32", "web")},
 			},
 		},
@@ -95,8 +95,8 @@ func TestDesired(t *testing.T) {
 			State{
 				Sysctls: append(hidden("eth0", "dns", "web"),
 					sysctl("gre0/rp_filter", "2", "", "dns"), sysctl("tunl0/rp_filter", "2", "", "web")),
-				Tunnels:   []TunnelState{{"gre0", []string{"dns"}}, {"tunl0", []string{"web"}}},
-				Ports:     []Port{{6080, []string{"web"}}},
+				Tunnels:   []TunnelState{{"gre0", 0, []string{"dns"}}, {"tunl0", 0, []string{"web"}}},
+				Ports:     []Port{{netip.MustParseAddrPort("0.0.0.0:6080"), []string{"web"}}},
 				Addresses: []Address{address("gre0", "192.0.2.101/32", "dns"), address("tunl0", "192.0.2.100/32", "web")},
 			},
 		},
@@ -141,7 +141,7 @@ func TestDesired(t *testing.T) {
 					sysctl("eth1/arp_ignore", "1", "2", "tun"),
 					sysctl("tunl0/rp_filter", "2", "", "tun"),
 				},
-				Tunnels:   []TunnelState{{"tunl0", []string{"tun"}}},
+				Tunnels:   []TunnelState{{"tunl0", 0, []string{"tun"}}},
 				Addresses: []Address{address("lo", "192.0.2.100/32", "dr"), address("tunl0", "192.0.2.100/32", "tun")},
 				Replies: []Reply{{
 					From:     netip.MustParseAddr("10.0.0.11"),
@@ -254,5 +254,69 @@ func TestNATOverIPv6FollowsNoRedirect(t *testing.T) {
 	}
 	if len(state.Replies) != 1 || len(state.Replies[0].Via) != 1 || state.Replies[0].Via[0] != netip.MustParseAddr("fe80::100") {
 		t.Errorf("replies %v, want the way by the director's IPv6 address", state.Replies)
+	}
+}
+
+// Each family in each family, in each wrapping, with what is left for a packet.
+func TestTunnelsOfEachFamily(t *testing.T) {
+	const vip4, vip6, own4, own6 = "192.0.2.100", "2001:db8::100", "192.0.2.11", "2001:db8::11"
+	for _, tt := range []struct {
+		kind, checksum, vip, own string
+		device                   string
+		mtu                      int
+		port                     string
+	}{
+		{"ipip", "none", vip4, own4, "tunl0", 1480, ""},
+		{"ipip", "none", vip6, own4, "sit0", 1480, ""},
+		{"ipip", "none", vip6, own6, "ip6tnl0", 1460, ""},
+		{"ipip", "none", vip4, own6, "ip6tnl0", 1460, ""},
+		{"gue", "none", vip4, own4, "tunl0", 1468, "0.0.0.0:6080"},
+		{"gue", "full", vip6, own4, "sit0", 1468, "0.0.0.0:6080"},
+		{"gue", "remote", vip6, own6, "ip6tnl0", 1440, "[::]:6080"},
+		{"gre", "none", vip6, own4, "gre0", 1476, ""},
+		{"gre", "full", vip4, own4, "gre0", 1472, ""},
+		{"gre", "none", vip6, own6, "ip6gre0", 1456, ""},
+		{"gre", "full", vip4, own6, "ip6gre0", 1452, ""},
+	} {
+		s := service("web", "tun", netip.AddrPortFrom(netip.MustParseAddr(tt.vip), 80).String(), tt.own)
+		s.Attributes.Tunnel = config.Tunnel{Type: tt.kind, Checksum: tt.checksum}
+		if tt.port != "" {
+			s.Attributes.Tunnel.Port = 6080
+		}
+		host := host("eth0", tt.own)
+		host.MTU = map[string]int{"eth0": 1500}
+		got, err := Desired(cluster(s), host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		web := []string{"web"}
+		want := State{
+			Tunnels:   []TunnelState{{tt.device, tt.mtu, web}},
+			Addresses: []Address{{netif.Address{Interface: tt.device, Prefix: netip.PrefixFrom(netip.MustParseAddr(tt.vip), netip.MustParseAddr(tt.vip).BitLen())}, web}},
+		}
+		if tt.port != "" {
+			want.Ports = []Port{{netip.MustParseAddrPort(tt.port), web}}
+		}
+		if d := cmp.Diff(want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints", "Sysctls")); d != "" {
+			t.Errorf("%s of %s to %s (-want +got):\n%s", tt.kind, tt.vip, tt.own, d)
+		}
+		// ARP and the reverse path filter are of IPv4 alone.
+		if n := map[bool]int{true: 5}[tt.vip == vip4]; len(got.Sysctls) != n {
+			t.Errorf("%s of %s to %s: sysctls %v, want %d", tt.kind, tt.vip, tt.own, got.Sysctls, n)
+		}
+	}
+}
+
+// A device that takes out several wrappings has room for the largest.
+func TestATunnelHasRoomForEveryWrapping(t *testing.T) {
+	state := desired(t, tunnelled("a", "192.0.2.100:80", "gue", 6080), tunnelled("b", "192.0.2.101:80", "ipip", 0))
+	if len(state.Tunnels) != 1 || state.Tunnels[0].MTU != 1468 {
+		t.Errorf("tunnels %+v, want tunl0 with an MTU of 1468", state.Tunnels)
+	}
+	host := host("eth0", "192.0.2.11")
+	host.MTU = map[string]int{"eth0": 1290}
+	small, err := Desired(cluster(tunnelled("a", "[2001:db8::100]:80", "ipip", 0)), host)
+	if err != nil || small.Tunnels[0].MTU != 1280 {
+		t.Errorf("tunnels %+v (%v), want the MTU without which there is no IPv6", small.Tunnels, err)
 	}
 }

@@ -34,7 +34,7 @@ type fake struct {
 	open      []netif.Connection
 	redirects []netif.Redirect
 	strange   int
-	ports     []uint16
+	ports     []netip.AddrPort
 	noIPIP    bool
 	readOnly  bool  // sysctls
 	addError  error // of every address
@@ -57,16 +57,28 @@ func (f *fake) takeTurn() {
 
 func newFake(t *testing.T) *fake {
 	f := &fake{t: t, sysctls: map[string]string{"kernel/random/boot_id": "boot-1"}}
-	for _, name := range []string{"all", "eth0", "eth1", "lo", "tunl0", "gre0"} {
+	for _, name := range append([]string{"all", "eth0", "eth1", "lo"}, netif.TunnelDevices()...) {
 		for key, value := range map[string]string{"arp_ignore": "0", "arp_announce": "0", "rp_filter": "1", "accept_redirects": "1"} {
 			f.sysctls["net/ipv4/conf/"+name+"/"+key] = value
 		}
 	}
 	f.sysctls["net/ipv4/conf/eth0/arp_announce"] = "1"
 	f.original = maps.Clone(f.sysctls)
-	f.links = map[string]netif.Tunnel{"lo": {Name: "lo", Exists: true, Up: true}, "tunl0": {Name: "tunl0", Exists: true}, "gre0": {Name: "gre0", Exists: true}}
+	f.links = map[string]netif.Tunnel{"lo": {Name: "lo", Exists: true, Up: true}}
+	for _, name := range netif.TunnelDevices() {
+		f.links[name] = tunnelDown(name)
+	}
 	f.addresses = []netif.PresentAddress{present("lo", "127.0.0.1/8", 0), present("eth0", "192.0.2.11/24", 0)}
 	return f
+}
+
+// tunnelDown is a tunnel device as it comes with its module.
+func tunnelDown(name string) netif.Tunnel {
+	t := netif.Tunnel{Name: name, Exists: true, MTU: 1476}
+	if name == netif.DeviceIP6 {
+		t.Inside = 41
+	}
+	return t
 }
 
 func present(ifname, prefix string, proto uint8) netif.PresentAddress {
@@ -295,28 +307,51 @@ func (f *fake) ReadTunnel(_ context.Context, name string) (netif.Tunnel, error) 
 	return link, nil
 }
 
-func (f *fake) EnsureTunnel(_ context.Context, name string) error {
+func (f *fake) EnsureTunnel(_ context.Context, name string, mtu int) error {
 	f.takeTurn()
 	f.step()
-	link := f.links[name]
 	if f.noIPIP {
 		return fmt.Errorf("setting up tunnel device %s: %w", name,
 			&netif.UnsupportedError{Feature: "IP-in-IP tunnels", Remedy: "load the kernel module ipip (modprobe ipip)"})
 	}
-	if link.Up {
-		return nil
+	link := f.links[name]
+	link.Name, link.Exists = name, true
+	if mtu != 0 && link.MTU != mtu {
+		link.MTU = mtu
+		f.links[name] = link
+		f.change("%s MTU %d", name, mtu)
 	}
-	f.links[name] = netif.Tunnel{Name: name, Exists: true, Up: true}
-	f.change("%s up", name)
+	if link.Inside != 0 {
+		link.Inside = 0
+		f.links[name] = link
+		f.change("%s takes out everything", name)
+	}
+	if !link.Up {
+		link.Up = true
+		f.links[name] = link
+		f.change("%s up", name)
+	}
 	return nil
 }
 
-func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel) error {
+func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel, ours ...int) error {
 	f.takeTurn()
 	f.step()
-	if f.links[before.Name].Up && !before.Up {
-		f.links[before.Name] = netif.Tunnel{Name: before.Name, Exists: true}
+	link := f.links[before.Name]
+	if link.Up && !before.Up {
+		link.Up = false
+		f.links[before.Name] = link
 		f.change("%s down", before.Name)
+	}
+	if link.MTU != before.MTU && slices.Contains(ours, link.MTU) {
+		link.MTU = before.MTU
+		f.links[before.Name] = link
+		f.change("%s MTU %d", before.Name, link.MTU)
+	}
+	if link.Inside != before.Inside {
+		link.Inside = before.Inside
+		f.links[before.Name] = link
+		f.change("%s takes out %d", before.Name, link.Inside)
 	}
 	return nil
 }
@@ -327,28 +362,29 @@ func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
 	return f.routes, nil
 }
 
-func (f *fake) GUEPorts(context.Context) ([]uint16, error) {
+func (f *fake) GUEPorts(context.Context) ([]netip.AddrPort, error) {
 	f.takeTurn()
 	f.step()
 	return slices.Clone(f.ports), nil
 }
 
-func (f *fake) AddGUEPort(_ context.Context, port uint16) error {
+func (f *fake) AddGUEPort(_ context.Context, port netip.AddrPort) error {
 	f.takeTurn()
 	f.step()
 	if !slices.Contains(f.ports, port) {
 		f.ports = append(f.ports, port)
-		f.change("GUE at %d", port)
+		slices.SortFunc(f.ports, netip.AddrPort.Compare)
+		f.change("GUE at %s", port)
 	}
 	return nil
 }
 
-func (f *fake) RemoveGUEPort(_ context.Context, port uint16) error {
+func (f *fake) RemoveGUEPort(_ context.Context, port netip.AddrPort) error {
 	f.takeTurn()
 	f.step()
 	if i := slices.Index(f.ports, port); i >= 0 {
 		f.ports = slices.Delete(f.ports, i, i+1)
-		f.change("no GUE at %d", port)
+		f.change("no GUE at %s", port)
 	}
 	return nil
 }

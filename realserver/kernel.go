@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/haldir-lb/haldir/internal/netif"
 )
@@ -25,16 +26,16 @@ type Kernel interface {
 
 	// ReadTunnel tells of an interface of any type whether it exists and is up.
 	ReadTunnel(ctx context.Context, name string) (netif.Tunnel, error)
-	EnsureTunnel(ctx context.Context, name string) error
-	RestoreTunnel(ctx context.Context, before netif.Tunnel) error
+	EnsureTunnel(ctx context.Context, name string, mtu int) error
+	RestoreTunnel(ctx context.Context, before netif.Tunnel, ours ...int) error
 
 	// ReadRedirects and SetRedirects work on the whole of netif's own table.
 	ReadRedirects(ctx context.Context) (netif.Redirects, error)
 	SetRedirects(ctx context.Context, want []netif.Redirect) error
 
-	GUEPorts(ctx context.Context) ([]uint16, error)
-	AddGUEPort(ctx context.Context, port uint16) error
-	RemoveGUEPort(ctx context.Context, port uint16) error
+	GUEPorts(ctx context.Context) ([]netip.AddrPort, error)
+	AddGUEPort(ctx context.Context, port netip.AddrPort) error
+	RemoveGUEPort(ctx context.Context, port netip.AddrPort) error
 
 	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
 	// Connections lists the TCP connections that have not ended.
@@ -74,12 +75,12 @@ func (hostKernel) ReadTunnel(ctx context.Context, name string) (netif.Tunnel, er
 	return netif.ReadTunnel(ctx, name)
 }
 
-func (hostKernel) EnsureTunnel(ctx context.Context, name string) error {
-	return netif.EnsureTunnel(ctx, name)
+func (hostKernel) EnsureTunnel(ctx context.Context, name string, mtu int) error {
+	return netif.EnsureTunnel(ctx, name, mtu)
 }
 
-func (hostKernel) RestoreTunnel(ctx context.Context, before netif.Tunnel) error {
-	return netif.RestoreTunnel(ctx, before)
+func (hostKernel) RestoreTunnel(ctx context.Context, before netif.Tunnel, ours ...int) error {
+	return netif.RestoreTunnel(ctx, before, ours...)
 }
 
 func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
@@ -98,12 +99,12 @@ func (hostKernel) SetRedirects(ctx context.Context, want []netif.Redirect) error
 	return netif.SetRedirects(ctx, want)
 }
 
-func (hostKernel) GUEPorts(ctx context.Context) ([]uint16, error) { return netif.GUEPorts(ctx) }
+func (hostKernel) GUEPorts(ctx context.Context) ([]netip.AddrPort, error) { return netif.GUEPorts(ctx) }
 
-func (hostKernel) AddGUEPort(ctx context.Context, port uint16) error {
+func (hostKernel) AddGUEPort(ctx context.Context, port netip.AddrPort) error {
 	return netif.AddGUEPort(ctx, port)
 }
 
-func (hostKernel) RemoveGUEPort(ctx context.Context, port uint16) error {
+func (hostKernel) RemoveGUEPort(ctx context.Context, port netip.AddrPort) error {
 	return netif.RemoveGUEPort(ctx, port)
 }

@@ -22,6 +22,8 @@ var ErrNoService = errors.New("no service lists an address of this host")
 // Host is what Desired has to know of this machine.
 type Host struct {
 	Addresses []HostAddress
+	// MTU are those of its interfaces, bytes.
+	MTU map[string]int
 }
 
 // HostAddress is an address and the interface that carries it.
@@ -50,8 +52,9 @@ func ReadHost() (Host, error) {
 	if err != nil {
 		return Host{}, fmt.Errorf("listing interfaces: %w", err)
 	}
-	var host Host
+	host := Host{MTU: map[string]int{}}
 	for _, ifi := range interfaces {
+		host.MTU[ifi.Name] = ifi.MTU
 		addrs, err := ifi.Addrs()
 		if err != nil {
 			return Host{}, fmt.Errorf("listing addresses of %s: %w", ifi.Name, err)

@@ -17,7 +17,7 @@ import (
 //
 // What it must remember is in StateDir: how sysctls and tunnels were before its
 // first change. Which addresses are its own is read from the kernel: those with
-// netif's tag on Loopback or Tunnel.
+// netif's tag on Loopback or a tunnel device.
 type Runner struct {
 	// StateDir is a directory that does not outlive a reboot, such as /run/haldir.
 	// Apply makes it where it is missing.

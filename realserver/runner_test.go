@@ -38,14 +38,14 @@ func TestApplyAndRemoveInOrder(t *testing.T) {
 		{
 			"tun", "tun",
 			[]string{
-				"tunl0 up",
+				"tunl0 MTU 1480", "tunl0 up",
 				conf + "all/arp_announce = 2", conf + "all/arp_ignore = 1",
 				conf + "eth0/arp_announce = 2", conf + "eth0/arp_ignore = 1", conf + "tunl0/rp_filter = 2",
 				"+ 192.0.2.100/32 on tunl0",
 			},
 			[]string{
 				"- 192.0.2.100/32 on tunl0",
-				"tunl0 down",
+				"tunl0 down", "tunl0 MTU 1476",
 				conf + "tunl0/rp_filter = 1", conf + "eth0/arp_ignore = 0", conf + "eth0/arp_announce = 1",
 				conf + "all/arp_ignore = 0", conf + "all/arp_announce = 0",
 			},
@@ -375,8 +375,8 @@ func TestRemoveKeepsVIPsHiddenThatDoNotGo(t *testing.T) {
 
 func TestATunnelRecordThatCannotBeTrusted(t *testing.T) {
 	tests := []struct{ name, content, want string }{
-		{"torn", `{"version":1,"bo`, "is damaged, so how the tunnels were before is not known (remedy: look at them with ip link, then delete it): unexpected end of JSON input"},
-		{"of another version", `{"version":9}`, "is damaged, so how the tunnels were before is not known (remedy: look at them with ip link, then delete it): its version is 9, not 1"},
+		{"torn", `{"version":2,"bo`, "is damaged, so how the tunnels were before is not known (remedy: look at them with ip link, then delete it): unexpected end of JSON input"},
+		{"of another version", `{"version":9}`, "is damaged, so how the tunnels were before is not known (remedy: look at them with ip link, then delete it): its version is 9, not 2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

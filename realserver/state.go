@@ -7,16 +7,15 @@ import (
 	"github.com/haldir-lb/haldir/internal/netif"
 )
 
-// The interfaces that carry VIPs on a real server.
-const (
-	Loopback  = "lo"             // DR
-	Tunnel    = netif.DeviceIPIP // TUN by ipip and gue
-	TunnelGRE = netif.DeviceGRE  // TUN by gre
-)
+// Loopback carries the VIPs of DR on a real server; tunnel devices carry those of
+// TUN.
+const Loopback = "lo"
 
 // Owns reports whether real servers have their VIPs on the interface. A director
 // on the same host leaves such interfaces alone.
-func Owns(ifname string) bool { return ifname == Loopback || ifname == Tunnel || ifname == TunnelGRE }
+func Owns(ifname string) bool {
+	return ifname == Loopback || slices.Contains(netif.TunnelDevices(), ifname)
+}
 
 // State is what a host needs to be a real server. Every item names the services
 // that ask for it. The slices are sorted and have nothing twice.
@@ -29,9 +28,9 @@ type State struct {
 	Sysctls []Sysctl `json:"sysctls"`
 	// Tunnels are the interfaces that have to be up.
 	Tunnels []TunnelState `json:"tunnels"`
-	// Ports are the UDP ports at which GUE is received.
+	// Ports are where GUE is received.
 	Ports []Port `json:"ports"`
-	// Addresses are the VIPs: on Loopback for DR, on Tunnel for TUN.
+	// Addresses are the VIPs: on Loopback for DR, on a tunnel device for TUN.
 	Addresses []Address `json:"addresses"`
 	// Redirects stand for the VIPs of services that are received by redirect.
 	Redirects []Redirect `json:"redirects"`
@@ -53,14 +52,18 @@ type Sysctl struct {
 
 // TunnelState is an interface that takes packets out of their wrapping.
 type TunnelState struct {
-	Name     string   `json:"name"`
+	Name string `json:"name"`
+	// MTU is the largest packet that arrives in the largest wrapping by the
+	// interface of the real server's address, bytes; 0 where that is not known.
+	MTU      int      `json:"mtu,omitempty"`
 	Services []string `json:"services"`
 }
 
-// Port is a UDP port at which packets are taken out of GUE.
+// Port is a UDP port at which packets are taken out of GUE, as netif.GUEPort
+// writes it.
 type Port struct {
-	Port     uint16   `json:"port"`
-	Services []string `json:"services"`
+	At       netip.AddrPort `json:"at"`
+	Services []string       `json:"services"`
 }
 
 // Address is a VIP on this host, with a full-length prefix.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -19,12 +20,18 @@ type tunnelUndo struct {
 	Version int `json:"version"`
 	// Boot identifies the run of the kernel: a reboot has undone everything.
 	Boot   string         `json:"boot"`
-	Before []netif.Tunnel `json:"before"`
+	Before []raisedTunnel `json:"before"`
 	// Ports are those at which nothing was received before.
-	Ports []uint16 `json:"ports,omitempty"`
+	Ports []netip.AddrPort `json:"ports,omitempty"`
 }
 
-const tunnelUndoVersion = 1
+// raisedTunnel is one that was brought up.
+type raisedTunnel struct {
+	netif.Tunnel       // as it was before
+	Ours         []int `json:"ours,omitempty"` // the MTUs that we gave it
+}
+
+const tunnelUndoVersion = 2
 
 // raiseTunnels brings the tunnels up, after it wrote down how they were.
 func (r *Runner) raiseTunnels(ctx context.Context, state State) error {
@@ -45,12 +52,12 @@ func (r *Runner) raiseTunnels(ctx context.Context, state State) error {
 		}
 	}
 	for _, p := range state.Ports {
-		if err := r.Kernel.AddGUEPort(ctx, p.Port); err != nil {
+		if err := r.Kernel.AddGUEPort(ctx, p.At); err != nil {
 			return err
 		}
 	}
 	for _, t := range state.Tunnels {
-		if err := r.Kernel.EnsureTunnel(ctx, t.Name); err != nil {
+		if err := r.Kernel.EnsureTunnel(ctx, t.Name, t.MTU); err != nil {
 			return err
 		}
 	}
@@ -61,14 +68,18 @@ func (r *Runner) raiseTunnels(ctx context.Context, state State) error {
 // What was written down first stays what to go back to.
 func (r *Runner) noteTunnels(ctx context.Context, undo *tunnelUndo, state State) (changed bool, err error) {
 	for _, t := range state.Tunnels {
-		if slices.ContainsFunc(undo.Before, func(b netif.Tunnel) bool { return b.Name == t.Name }) {
-			continue
+		i := slices.IndexFunc(undo.Before, func(b raisedTunnel) bool { return b.Name == t.Name })
+		if i < 0 {
+			now, err := r.Kernel.ReadTunnel(ctx, t.Name)
+			if err != nil {
+				return false, err
+			}
+			i = len(undo.Before)
+			undo.Before, changed = append(undo.Before, raisedTunnel{Tunnel: now}), true
 		}
-		now, err := r.Kernel.ReadTunnel(ctx, t.Name)
-		if err != nil {
-			return false, err
+		if ours := &undo.Before[i].Ours; t.MTU != 0 && !slices.Contains(*ours, t.MTU) {
+			*ours, changed = append(*ours, t.MTU), true
 		}
-		undo.Before, changed = append(undo.Before, now), true
 	}
 	if len(state.Ports) == 0 {
 		return changed, nil
@@ -78,8 +89,8 @@ func (r *Runner) noteTunnels(ctx context.Context, undo *tunnelUndo, state State)
 		return false, err
 	}
 	for _, p := range state.Ports {
-		if !slices.Contains(undo.Ports, p.Port) && !slices.Contains(open, p.Port) {
-			undo.Ports, changed = append(undo.Ports, p.Port), true
+		if !slices.Contains(undo.Ports, p.At) && !slices.Contains(open, p.At) {
+			undo.Ports, changed = append(undo.Ports, p.At), true
 		}
 	}
 	return changed, nil
@@ -107,7 +118,7 @@ func (r *Runner) restoreTunnels(ctx context.Context, state State) error {
 		}
 	}
 	for _, port := range undo.Ports {
-		if slices.ContainsFunc(state.Ports, func(p Port) bool { return p.Port == port }) {
+		if slices.ContainsFunc(state.Ports, func(p Port) bool { return p.At == port }) {
 			kept.Ports = append(kept.Ports, port)
 			continue
 		}
@@ -126,17 +137,14 @@ func (r *Runner) restoreTunnels(ctx context.Context, state State) error {
 	return r.saveTunnels(kept)
 }
 
-func (r *Runner) restoreTunnel(ctx context.Context, before netif.Tunnel, present []netif.PresentAddress) error {
-	if before.Up {
-		return nil
-	}
+func (r *Runner) restoreTunnel(ctx context.Context, before raisedTunnel, present []netif.PresentAddress) error {
 	for _, p := range present {
-		if p.Interface == before.Name && !p.Prefix.Addr().IsLinkLocalUnicast() {
+		if !before.Up && p.Interface == before.Name && !netif.ByKernel(p.Address) {
 			return fmt.Errorf("setting %s down: it has %s, which haldir did not put there "+
 				"(remedy: ip address del %s dev %s, or leave it as it is)", before.Name, p.Prefix, p.Prefix, before.Name)
 		}
 	}
-	if err := r.Kernel.RestoreTunnel(ctx, before); err != nil {
+	if err := r.Kernel.RestoreTunnel(ctx, before.Tunnel, before.Ours...); err != nil {
 		return err
 	}
 	r.Log.Info("tunnel restored", "interface", before.Name)

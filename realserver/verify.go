@@ -80,26 +80,6 @@ func (r *Runner) silentFindings(ctx context.Context, state State) ([]Finding, er
 	return append(all, redirects...), err
 }
 
-// portFindings are about the ports of GUE.
-func (r *Runner) portFindings(ctx context.Context, state State) ([]Finding, error) {
-	if len(state.Ports) == 0 {
-		return nil, nil
-	}
-	open, err := r.Kernel.GUEPorts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	for _, p := range state.Ports {
-		f := Finding{Item: fmt.Sprintf("GUE at UDP port %d", p.Port), Want: "received", Got: "received", OK: true, Services: p.Services}
-		if !slices.Contains(open, p.Port) {
-			f.Got, f.OK, f.Remedy = "not received", false, reapply
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
 // redirectFindings are about the packet rules, and about the table they are in
 // where something else is there, or nothing should be.
 func (r *Runner) redirectFindings(ctx context.Context, state State) ([]Finding, error) {
@@ -173,39 +153,6 @@ func (r *Runner) sysctlFinding(s Sysctl) (Finding, error) {
 		f.Remedy = reapply
 	}
 	return f, nil
-}
-
-// linkFindings are about the interfaces that carry VIPs. A VIP on one that is
-// down is not this host's.
-func (r *Runner) linkFindings(ctx context.Context, state State) ([]Finding, error) {
-	needed := map[string]names{}
-	for _, a := range state.Addresses {
-		for _, service := range a.Services {
-			if needed[a.Interface] == nil {
-				needed[a.Interface] = names{}
-			}
-			needed[a.Interface][service] = true
-		}
-	}
-	var all []Finding
-	for _, name := range []string{Loopback, TunnelGRE, Tunnel} {
-		if needed[name] == nil {
-			continue
-		}
-		link, err := r.Kernel.ReadTunnel(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		f := Finding{Item: "interface " + name, Want: "up", Got: "up", OK: true, Services: needed[name].sorted()}
-		if !link.Up {
-			f.Got, f.OK, f.Remedy = "down", false, "ip link set "+name+" up"
-		}
-		if !link.Exists {
-			f.Got, f.Remedy = absent, reapply
-		}
-		all = append(all, f)
-	}
-	return all, nil
 }
 
 func addressFindings(state State, present []netif.PresentAddress) []Finding {

@@ -44,6 +44,7 @@ func TestVerifyReadsEveryItemBack(t *testing.T) {
 		{Item: "redirect tcp 192.0.2.102:80 to port 8080", Want: "in force", Got: "in force", OK: true, Services: []string{"redirect"}},
 		{Item: "interface lo", Want: "up", Got: "up", OK: true, Services: []string{"dr"}},
 		{Item: "interface tunl0", Want: "up", Got: "up", OK: true, Services: []string{"tun"}},
+		{Item: "MTU of interface tunl0", Want: "1480", Got: "1480", OK: true, Services: []string{"tun"}},
 		{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byUs, OK: true, Services: []string{"dr"}},
 		{Item: "address 192.0.2.101/32 on tunl0", Want: byUs, Got: byUs, OK: true, Services: []string{"tun"}},
 		{Item: "default route for replies from 192.0.2.11", Want: "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101",
@@ -182,19 +183,26 @@ func TestVerifyAcceptsTheVIPOfADirectorThatThisHostIs(t *testing.T) {
 
 func TestVerifyReadsTunnelsBack(t *testing.T) {
 	b := newBench(t)
-	state := desired(t, tunnelled("web", "192.0.2.100:80", "gue", 6080), tunnelled("dns", "192.0.2.101:53", "gre", 0))
+	state := desired(t, tunnelled("web", "192.0.2.100:80", "gue", 6080), tunnelled("dns", "192.0.2.101:53", "gre", 0),
+		over6(tunnelled("six", "[2001:db8::100]:80", "gue", 6080)))
 	if err := b.Apply(t.Context(), state); err != nil {
 		t.Fatal(err)
 	}
-	b.ports, b.links["gre0"] = nil, netif.Tunnel{Name: "gre0", Exists: true}
+	b.ports = b.ports[1:]
+	gre, six := b.links["gre0"], b.links["ip6tnl0"]
+	gre.Up, six.MTU, six.Inside = false, 1280, 4
+	b.links["gre0"], b.links["ip6tnl0"] = gre, six
 	got, err := b.Verify(t.Context(), state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got = slices.DeleteFunc(got, func(f Finding) bool { return f.OK })
+	const repair = "haldir realserver apply"
 	want := []Finding{
-		{Item: "GUE at UDP port 6080", Want: "received", Got: "not received", Remedy: "haldir realserver apply", Services: []string{"web"}},
+		{Item: "GUE at UDP 0.0.0.0:6080", Want: "received", Got: "not received", Remedy: repair, Services: []string{"web"}},
 		{Item: "interface gre0", Want: "up", Got: "down", Remedy: "ip link set gre0 up", Services: []string{"dns"}},
+		{Item: "MTU of interface ip6tnl0", Want: "1448", Got: "1280", Remedy: repair, Services: []string{"six"}},
+		{Item: "contents of interface ip6tnl0", Want: "IPv4 and IPv6", Got: "IPv4", Remedy: repair, Services: []string{"six"}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("faults (-want +got):\n%s", d)

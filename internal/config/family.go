@@ -93,7 +93,7 @@ func (s Service) Router(listen netip.AddrPort) string {
 
 // At returns the service as it is at one listener: with the real servers and the
 // sorry server that can serve there. Those are the ones of the listener's family;
-// where there are none, a tunnel over IPv4 carries IPv6.
+// where there are none, a tunnel carries either family over the other.
 func (s Service) At(listen netip.AddrPort) Service {
 	serves := s.serves(listen)
 	out := s
@@ -107,7 +107,7 @@ func (s Service) At(listen netip.AddrPort) Service {
 
 func (s Service) serves(listen netip.AddrPort) func(Real) bool {
 	own := func(r Real) bool { return r.Address.Is4() == listen.Addr().Is4() }
-	if s.Forward == "tun" && listen.Addr().Is6() && !slices.ContainsFunc(s.Real, own) {
+	if s.Forward == "tun" && !slices.ContainsFunc(s.Real, own) {
 		return func(Real) bool { return true }
 	}
 	return own
@@ -129,8 +129,9 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 			message: fmt.Sprintf("an %s server, but no listener of the service is %s", family(r.Address), family(r.Address)),
 			legal:   fmt.Sprintf("an %s address", family(s.Listen[0].Addr())),
 		}
-		if r.Address.Is4() && s.Forward != "tun" {
-			what.message += ", and " + s.Forward + " does not carry IPv6 over IPv4"
+		served := slices.ContainsFunc(s.Listen, func(at netip.AddrPort) bool { return len(s.At(at).Real) > 0 })
+		if s.Forward != "tun" && !served {
+			what.message += fmt.Sprintf(", and %s does not carry %s over %s", s.Forward, family(s.Listen[0].Addr()), family(r.Address))
 			what.legal += `, or forward = "tun"`
 		}
 		return what
@@ -153,8 +154,8 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 			message: fmt.Sprintf("an %s listener, but no real server is %s", family(f.at.Addr()), family(f.at.Addr())),
 			legal:   fmt.Sprintf("an %s real server for it", family(f.at.Addr())),
 		}
-		if f.at.Addr().Is6() {
-			what.message += ", and " + s.Forward + " does not carry IPv6 over IPv4"
+		if s.Forward != "tun" {
+			what.message += fmt.Sprintf(", and %s does not carry %s over %s", s.Forward, family(f.at.Addr()), family(s.Real[0].Address))
 			what.legal += `, or forward = "tun"`
 		}
 		l.found.add(f.place, what)
@@ -166,10 +167,10 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 		return
 	}
 	for _, f := range b.listen {
-		if f.at.Addr().Is6() && s.At(f.at).Real[0].Address.Is4() {
+		if real := s.At(f.at).Real[0].Address; real.Is4() != f.at.Addr().Is4() {
 			l.found.add(f.place, problem{
-				message: "an IPv6 listener with IPv4 servers, which the kernel refuses while it synchronises connections",
-				legal:   "IPv6 real servers for it, or no [connection_sync]",
+				message: fmt.Sprintf("an %s listener with %s servers, which the kernel refuses while it synchronises connections", family(f.at.Addr()), family(real)),
+				legal:   family(f.at.Addr()) + " real servers for it, or no [connection_sync]",
 			})
 			return
 		}

@@ -33,7 +33,7 @@ func TestRoutersOfEachFamily(t *testing.T) {
 // A listener has the servers of its family; where there are none, a tunnel serves.
 func TestServiceAtAListener(t *testing.T) {
 	c := load(t, "testdata/good/dual.toml", testHost())
-	web, dns := c.Services[0], c.Services[1]
+	web, dns, old := c.Services[0], c.Services[1], c.Services[2]
 	for _, test := range []struct {
 		service Service
 		listen  string
@@ -44,6 +44,7 @@ func TestServiceAtAListener(t *testing.T) {
 		{web, "192.0.2.100:80", "edge", "192.0.2.11", false},
 		{web, "[2001:db8::100]:80", "edge/ipv6", "[2001:db8::11]:8080 2001:db8::1", true},
 		{dns, "[2001:db8::200]:53", "six/ipv6", "192.0.2.12", false},
+		{old, "192.0.2.100:81", "edge", "2001:db8::11", false},
 	} {
 		listen := netip.MustParseAddrPort(test.listen)
 		at := test.service.At(listen)

@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// GUEPorts lists the UDP ports over IPv4 at which this host takes packets out of
-// GUE. A kernel without the module fou has none.
-func GUEPorts(ctx context.Context) ([]uint16, error) {
+// GUEPorts lists where this host takes packets out of GUE, as GUEPort writes it,
+// sorted. A kernel without the module fou has none.
+func GUEPorts(ctx context.Context) ([]netip.AddrPort, error) {
+	// The kernel lists both families, whichever is asked for.
 	list, err := complete(ctx, func() ([]netlink.Fou, error) { return netlink.FouList(unix.AF_INET) })
 	if noFOU(err) {
 		return nil, nil
@@ -21,27 +23,35 @@ func GUEPorts(ctx context.Context) ([]uint16, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the ports of GUE: %w", err)
 	}
-	var ports []uint16
+	var ports []netip.AddrPort
 	for _, f := range list {
-		if f.EncapType == netlink.FOU_ENCAP_GUE && f.Family == unix.AF_INET {
-			ports = append(ports, uint16(f.Port))
+		if f.EncapType == netlink.FOU_ENCAP_GUE {
+			ports = append(ports, GUEPort(uint16(f.Port), f.Family == unix.AF_INET6))
 		}
 	}
-	slices.Sort(ports)
-	return ports, nil
+	slices.SortFunc(ports, netip.AddrPort.Compare)
+	return slices.Compact(ports), nil
 }
 
 // noFOU reports whether an error says that the kernel has no such family.
 func noFOU(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) }
 
-// AddGUEPort has this host take packets out of GUE at a UDP port over IPv4, if it
-// does not yet. They go on to the device of what is inside: DeviceIPIP.
-func AddGUEPort(ctx context.Context, port uint16) error {
+func fouOf(port netip.AddrPort) netlink.Fou {
+	f := netlink.Fou{Family: unix.AF_INET, Port: int(port.Port()), EncapType: netlink.FOU_ENCAP_GUE}
+	if port.Addr().Is6() {
+		f.Family = unix.AF_INET6
+	}
+	return f
+}
+
+// AddGUEPort has this host take packets out of GUE at a port, if it does not yet.
+// They go on to the device for what is inside.
+func AddGUEPort(ctx context.Context, port netip.AddrPort) error {
 	ports, err := GUEPorts(ctx)
 	if err != nil || slices.Contains(ports, port) {
 		return err
 	}
-	err = netlink.FouAdd(netlink.Fou{Family: unix.AF_INET, Port: int(port), EncapType: netlink.FOU_ENCAP_GUE})
+	err = netlink.FouAdd(fouOf(port))
 	switch {
 	case noFOU(err):
 		// Nothing in the kernel loads it by itself.
@@ -54,21 +64,21 @@ func AddGUEPort(ctx context.Context, port uint16) error {
 		err = fmt.Errorf("the port is in use (remedy: find out by whom: ss -ulpn; ip fou show): %w", err)
 	}
 	if err != nil {
-		return fmt.Errorf("receiving GUE at UDP port %d: %w", port, explain(err))
+		return fmt.Errorf("receiving GUE at UDP port %s: %w", port, explain(err))
 	}
 	return nil
 }
 
 // RemoveGUEPort undoes AddGUEPort. A port at which nothing is received is none to
 // remove.
-func RemoveGUEPort(ctx context.Context, port uint16) error {
+func RemoveGUEPort(ctx context.Context, port netip.AddrPort) error {
 	ports, err := GUEPorts(ctx)
 	if err != nil || !slices.Contains(ports, port) {
 		return err
 	}
-	err = netlink.FouDel(netlink.Fou{Family: unix.AF_INET, Port: int(port)})
+	err = netlink.FouDel(fouOf(port))
 	if err != nil && !noFOU(err) {
-		return fmt.Errorf("no longer receiving GUE at UDP port %d: %w", port, explain(err))
+		return fmt.Errorf("no longer receiving GUE at UDP port %s: %w", port, explain(err))
 	}
 	return nil
 }

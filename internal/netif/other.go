@@ -21,10 +21,10 @@ func Watch(context.Context, func(Event)) error { return errOtherSystem }
 func ReadTunnel(context.Context, string) (Tunnel, error) { return Tunnel{}, errOtherSystem }
 
 // EnsureTunnel makes a tunnel device receive; on Linux alone.
-func EnsureTunnel(context.Context, string) error { return errOtherSystem }
+func EnsureTunnel(context.Context, string, int) error { return errOtherSystem }
 
 // RestoreTunnel undoes EnsureTunnel; on Linux alone.
-func RestoreTunnel(context.Context, Tunnel) error { return errOtherSystem }
+func RestoreTunnel(context.Context, Tunnel, ...int) error { return errOtherSystem }
 
 // DefaultRoutes reads the default routes; on Linux alone.
 func DefaultRoutes(context.Context) ([]Route, error) { return nil, errOtherSystem }
@@ -56,11 +56,11 @@ func ReadRedirects(context.Context) (Redirects, error) { return Redirects{}, err
 // SetRedirects sets the redirects; on Linux alone.
 func SetRedirects(context.Context, []Redirect) error { return errOtherSystem }
 
-// GUEPorts lists the UDP ports at which GUE is received; on Linux alone.
-func GUEPorts(context.Context) ([]uint16, error) { return nil, errOtherSystem }
+// GUEPorts lists where GUE is received; on Linux alone.
+func GUEPorts(context.Context) ([]netip.AddrPort, error) { return nil, errOtherSystem }
 
 // AddGUEPort has GUE received at a port; on Linux alone.
-func AddGUEPort(context.Context, uint16) error { return errOtherSystem }
+func AddGUEPort(context.Context, netip.AddrPort) error { return errOtherSystem }
 
 // RemoveGUEPort undoes AddGUEPort; on Linux alone.
-func RemoveGUEPort(context.Context, uint16) error { return errOtherSystem }
+func RemoveGUEPort(context.Context, netip.AddrPort) error { return errOtherSystem }
