@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/haldir-lb/haldir/arp"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/mark"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -69,6 +70,8 @@ type applier struct {
 	record *record
 	syncs  *syncRecord
 	log    *slog.Logger
+	// happened writes an event down; it does not block.
+	happened func(journal.Event)
 
 	mu      sync.Mutex
 	pending *work         // guarded by mu
@@ -89,9 +92,9 @@ type applier struct {
 	sysctls  []netif.Sysctl           // that were set last; owned by run
 }
 
-func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger) *applier {
+func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger, happened func(journal.Event)) *applier {
 	return &applier{
-		host: host, record: record, syncs: syncs, log: log, routed: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
+		host: host, record: record, syncs: syncs, log: log, happened: happened, routed: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -197,10 +200,11 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 
 	a.host.SetAttributes(w.desired.Attributes)
 	a.setAddressesAndTable(ctx, w, &out)
-	for _, back := range a.fights.applied(time.Now(), w.desired.Addresses, out.Addresses) {
-		a.log.Warn("put back an address that another program had removed", "address", back.String())
-	}
+	back := a.fights.applied(time.Now(), w.desired.Addresses, out.Addresses)
 	out.PutBack = a.fights.counts(time.Now())
+	for _, address := range back {
+		a.putBack(address, out.PutBack[address])
+	}
 	if a.routed || !w.desired.Routing.Empty() {
 		out.Routing, out.RoutingErr = a.host.SetRouting(ctx, w.desired.Routing)
 		a.routed = !w.desired.Routing.Empty() || out.RoutingErr != nil || len(out.Routing.Failed) > 0

@@ -233,7 +233,7 @@ func (d *Director) prepare() error {
 	if err != nil {
 		return err
 	}
-	d.applier = newApplier(d.Host, record, syncs, d.Log)
+	d.applier = newApplier(d.Host, record, syncs, d.Log, d.happened)
 	if d.config, err = d.loadFirst(); err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@ package director
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/control"
 	"github.com/haldir-lb/haldir/internal/journal"
+	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/vrrp"
 )
@@ -71,6 +73,42 @@ func (d *Director) transitionHappened(t vrrp.Transition) {
 		e.Detail = "master " + t.Master.String()
 	}
 	d.happened(e)
+}
+
+func (d *Director) poolHappened(service string, listen netip.AddrPort, before, now Pool) {
+	quiet := func(s PoolState) bool { return s == "" || s == PoolUndecided }
+	if quiet(now.State) || quiet(before.State) && now.State == PoolOK {
+		return
+	}
+	e := journal.Event{
+		Kind: journal.KindPool, Subject: service, From: string(before.State), To: string(now.State), Reason: listen.String(),
+		Detail: fmt.Sprintf("weight %v of %v is up", hundredths(now.Up), hundredths(now.All)),
+	}
+	if quiet(before.State) {
+		e.From = ""
+	}
+	d.happened(e)
+}
+
+// putBack writes down that another program took an address of ours away; not each
+// time, where it goes on doing so.
+func (a *applier) putBack(address netif.Address, times int) {
+	a.log.Warn("put back an address that another program had removed", "address", address.String())
+	if times > fightMost {
+		return
+	}
+	a.happened(journal.Event{
+		Kind: journal.KindAddress, Subject: address.Prefix.String(), To: "put back", Reason: "another program had removed it",
+		Detail: fmt.Sprintf("from %s, %d within a minute", address.Interface, times),
+	})
+}
+
+func orderHappened(order control.Order, by string) journal.Event {
+	e := journal.Event{Kind: journal.KindOperator, Subject: order.Action, To: order.Service + " " + order.Real, Reason: order.Reason, By: by}
+	if order.Action == "weight" {
+		e.Detail = fmt.Sprintf("weight %d", order.Weight)
+	}
+	return e
 }
 
 func (d *Director) reloadHappened(result control.ReloadResult, by string) {

@@ -91,6 +91,29 @@ func TestWhatHappensIsWrittenDown(t *testing.T) {
 	})
 }
 
+func TestPoolsThatFailAndRecoverAreWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := drainable(t)
+		defer n.end()
+		n.judge(web1, healthcheck.Down)
+		settle(time.Second)
+		_, last := n.events(0)
+		n.judge(web2, healthcheck.Down)
+		settle(time.Second)
+		n.judge(web2, healthcheck.Up)
+		settle(time.Second)
+		lines, _ := n.events(last)
+		lines = slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "pool") })
+		want := []string{
+			"pool web: ok to below quorum (192.0.2.100:80, weight 0 of 3 is up)",
+			"pool web: below quorum to ok (192.0.2.100:80, weight 2 of 3 is up)",
+		}
+		if !slices.Equal(lines, want) {
+			t.Errorf("events %q, want %q", lines, want)
+		}
+	})
+}
+
 func TestEventsAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := running(t)

@@ -38,7 +38,7 @@ func TestTransitionsThatCameTogetherAreFollowedInOneStep(t *testing.T) {
 	d := New(Options{Speaker: link, Log: slog.New(slog.DiscardHandler)})
 	d.config = pairConfig("lvs1")
 	d.probes = NewProbes(d.config)
-	d.applier = newApplier(nil, nil, nil, d.Log)
+	d.applier = newApplier(nil, nil, nil, d.Log, d.happened)
 	d.openNotifier()
 	defer d.closeNotifier()
 

@@ -72,6 +72,9 @@ func TestRemovedAddressIsPutBack(t *testing.T) {
 		n.director.event(netif.Event{Kind: netif.AddressGone, Address: netif.PresentAddress{Address: vip, Ours: true}})
 		synctest.Wait()
 		wantCalls(t, n.host, "after somebody removed the address", "add 192.0.2.100/24")
+		if lines, _ := n.events(0); lines[len(lines)-1] != "address 192.0.2.100/24: put back (another program had removed it, from eth0, 1 within a minute)" {
+			t.Errorf("events %q, want one of the address at the end", lines)
+		}
 	})
 }
 

@@ -357,7 +357,8 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	d.update()
 }
 
-// reportPools logs which pools are doing otherwise than before.
+// reportPools logs which pools are doing otherwise than before, and writes it down
+// unless one that was not judged yet is well.
 func (d *Director) reportPools(c *config.Config, pools map[ipvsctl.ServiceKey]Pool) {
 	for _, s := range c.Services {
 		for _, listen := range s.Listen {
@@ -365,6 +366,7 @@ func (d *Director) reportPools(c *config.Config, pools map[ipvsctl.ServiceKey]Po
 			if before, now := d.pools[key], pools[key]; before.State != now.State {
 				d.Log.Info("pool", "service", s.Name, "listen", listen, "from", before.State, "to", now.State,
 					"up", hundredths(now.Up), "of", hundredths(now.All), "quorum", s.Pool.Quorum)
+				d.poolHappened(s.Name, listen, before, now)
 			}
 		}
 	}

@@ -33,6 +33,7 @@ func (d *Director) Order(ctx context.Context, order control.Order) (control.Serv
 		}
 		d.overrides = next
 		d.Log.Info("order", "action", order.Action, "service", order.Service, "real", order.Real, "by", by, "reason", order.Reason)
+		d.happened(orderHappened(order, by))
 		generation = d.update()
 	})
 	if err = errors.Join(err, refused); err != nil {

@@ -82,9 +82,11 @@ func TestDrainWaitsForTheLastConnection(t *testing.T) {
 		if d := server.Draining(); err != nil || d == nil || d.Ended.IsZero() || d.Left != 0 || server.Loaded != 0 {
 			t.Errorf("afterwards %+v (%v), want it drained and out", server, err)
 		}
+		_, last := n.events(0)
 		n.order("undrain", "192.0.2.12")
 		settle(time.Second)
 		wantCalls(t, n.host, "taken back", add2)
+		n.wantEvents("the order", last, "operator undrain: web 192.0.2.12 (a disk), by alice")
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
@@ -103,7 +104,7 @@ func TestAChangeReadsWhatItTouchesAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newApplier(host, record, &syncRecord{}, quiet())
+		a := newApplier(host, record, &syncRecord{}, quiet(), func(journal.Event) {})
 		w := work{desired: Desired{Table: table.Canonical()}, configured: configured, generation: 1}
 		if _, err := a.setTable(t.Context(), w); err != nil {
 			t.Fatal(err)

@@ -21,12 +21,13 @@ const (
 	KindReload     Kind = "reload"      // a configuration was put in force or refused
 	KindProcess    Kind = "process"     // a process died and was restarted
 	KindSplitBrain Kind = "split-brain" // a second master was noticed, or is gone
-	KindAddress    Kind = "address"     // somebody else removed or claimed an address
+	KindAddress    Kind = "address"     // somebody else removed an address of ours
+	KindPool       Kind = "pool"        // the real servers of a service are too few, or enough again
 	KindOperator   Kind = "operator"    // somebody asked for something
 )
 
 // Kinds lists all.
-var Kinds = []Kind{KindStart, KindStop, KindTransition, KindHealth, KindReload, KindProcess, KindSplitBrain, KindAddress, KindOperator}
+var Kinds = []Kind{KindStart, KindStop, KindTransition, KindHealth, KindReload, KindProcess, KindSplitBrain, KindAddress, KindPool, KindOperator}
 
 // Event is one thing that happened.
 type Event struct {
