@@ -15,7 +15,7 @@ export CGO_ENABLED = 0
 # Programs that Debian keeps out of an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: build demo test lint test-native test-guest fuzz install clean
+.PHONY: build demo test lint test-native test-guest fuzz bench-checks install clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.versionName=$(VERSION)' -o $(BIN) ./cmd/haldir
@@ -45,6 +45,10 @@ test-guest: build
 # A minute for each fuzz target.
 fuzz:
 	scripts/fuzz 60s
+
+# What health checks cost on this machine, in a namespace of their own.
+bench-checks: build
+	HALDIR_BINARY=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./lab/checkbench
 
 install: build
 	install -D -m 755 $(BIN) $(DESTDIR)/usr/sbin/haldir

@@ -22,12 +22,33 @@ const (
 type board struct {
 	base    time.Time // slots are counted from here
 	random  *rand.Rand
-	limit   int // checks at a time
 	prepare func(Target) (Checker, error)
-	running int
 	entries map[string]*entry
-	timers  timers   // entries by their next event
-	waiting []*entry // due, but all slots were taken; oldest first
+	timers  timers // entries by their next event
+	heavy   lane   // of checks with a goroutine each
+	light   lane   // of checks that a connector makes
+	isLight func(Target) bool
+}
+
+// lane bounds the checks of one kind that are under way.
+type lane struct {
+	limit, running int
+	waiting        []*entry // due, but all places were taken; oldest first
+}
+
+// take returns the next that may start, nil if there is none.
+func (l *lane) take() *entry {
+	for len(l.waiting) > 0 && l.running < l.limit {
+		e := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		if e.state != gone {
+			l.running++
+			e.lane = l
+			return e
+		}
+	}
+	return nil
 }
 
 // entry is one target on the board.
@@ -44,6 +65,9 @@ type entry struct {
 	troubled  time.Time // when a check last did not simply pass
 	history   history
 	index     int    // in timers; -1 when not there
+	light     bool   // a connector can make the check
+	lane      *lane  // of the check in flight, or of the last one
+	socket    int    // of the check in flight in the light lane
 	cancel    func() // ends the check in flight; nil when there is none
 }
 
@@ -58,7 +82,10 @@ const (
 )
 
 func newBoard(now time.Time, limit int, random *rand.Rand, prepare func(Target) (Checker, error)) *board {
-	return &board{base: now, random: random, limit: limit, prepare: prepare, entries: map[string]*entry{}}
+	return &board{
+		base: now, random: random, prepare: prepare, entries: map[string]*entry{}, heavy: lane{limit: limit},
+		isLight: func(Target) bool { return false },
+	}
 }
 
 // set makes targets the whole set and returns the verdicts to give out: those
@@ -83,7 +110,7 @@ func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) [
 			b.remove(e)
 			e = b.add(now, t, check, err, Verdict{})
 		default:
-			e.check = check
+			e.check, e.light = check, b.isLight(t)
 			b.retime(now, e, t)
 		}
 		if e.state == refused {
@@ -102,7 +129,7 @@ func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) [
 // add puts a new target on the board. Where there is an error instead of a
 // checker, it is refused.
 func (b *board) add(now time.Time, t Target, check Checker, err error, known Verdict) *entry {
-	e := &entry{target: t, check: check, index: -1, state: idle, next: firstCheck(now, t)}
+	e := &entry{target: t, check: check, light: b.isLight(t), index: -1, state: idle, next: firstCheck(now, t)}
 	e.verdict = Verdict{ID: t.ID, Status: Unknown, Since: now}
 	if known.Status == Up || known.Status == Down {
 		e.verdict = known
@@ -138,7 +165,7 @@ func (b *board) remove(e *entry) {
 		heap.Remove(&b.timers, e.index)
 	}
 	if e.state == running {
-		b.running--
+		e.lane.running--
 	}
 	e.state = gone
 	e.end()
@@ -160,33 +187,43 @@ func (b *board) advance(now time.Time) (start []*entry, out []Verdict) {
 		switch {
 		case e.state == running:
 			e.end()
-			e.stuck = true
-			b.running--
-			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check did not return in time"}, e.target.Timeout)
+			e.lane.running--
+			late := Result{Outcome: Fail, Reason: ReasonTimeout}
+			if e.lane == &b.heavy {
+				e.stuck = true
+				late.Detail = "the check did not return in time"
+			}
+			out = b.judge(out, now, e, late, e.target.Timeout)
 		case e.stuck:
 			e.begun = now
 			out = b.judge(out, now, e, Result{Outcome: Fail, Reason: ReasonTimeout, Detail: "the check before has not returned yet"}, 0)
 		default:
 			e.state = queued
-			b.waiting = append(b.waiting, e)
+			if e.light {
+				b.light.waiting = append(b.light.waiting, e)
+			} else {
+				b.heavy.waiting = append(b.heavy.waiting, e)
+			}
 		}
 	}
-	for len(b.waiting) > 0 && b.running < b.limit {
-		e := b.waiting[0]
-		b.waiting[0] = nil
-		b.waiting = b.waiting[1:]
-		if e.state == gone {
-			continue
-		}
-		b.running++
-		e.run++
-		e.state = running
-		e.begun = now
-		e.next = now.Add(e.target.Timeout + abandonAfter)
-		heap.Push(&b.timers, e)
-		start = append(start, e)
+	for e := b.light.take(); e != nil; e = b.light.take() {
+		// Ending such a check takes no time, so its target's timeout is exact.
+		start = append(start, b.begin(now, e, e.target.Timeout))
+	}
+	for e := b.heavy.take(); e != nil; e = b.heavy.take() {
+		start = append(start, b.begin(now, e, e.target.Timeout+abandonAfter))
 	}
 	return start, out
+}
+
+// begin has the check of e begin at now and be given up after bound.
+func (b *board) begin(now time.Time, e *entry, bound time.Duration) *entry {
+	e.run++
+	e.state = running
+	e.begun = now
+	e.next = now.Add(bound)
+	heap.Push(&b.timers, e)
+	return e
 }
 
 // finish takes the result of a check, and appends the verdict to out where it is to
@@ -201,7 +238,7 @@ func (b *board) finish(out []Verdict, now time.Time, e *entry, run uint64, r Res
 	}
 	heap.Remove(&b.timers, e.index)
 	e.cancel = nil
-	b.running--
+	e.lane.running--
 	return b.judge(out, now, e, r, took)
 }
 

@@ -269,7 +269,7 @@ func TestNoMoreChecksAtATimeThanTheLimit(t *testing.T) {
 	b.assign(target("a"), target("b"), target("c"), target("d"))
 	b.now = b.now.Add(firstWithin)
 	first, _ := b.advance(b.now)
-	if len(first) != 2 || b.running != 2 {
+	if len(first) != 2 || b.heavy.running != 2 {
 		t.Fatalf("%d checks start with two places", len(first))
 	}
 	if more, _ := b.advance(b.now); len(more) != 0 {
@@ -281,10 +281,10 @@ func TestNoMoreChecksAtATimeThanTheLimit(t *testing.T) {
 		t.Fatalf("%d checks start for one free place", len(more))
 	}
 	// Removing a running and a waiting target frees one place and starts none of them.
-	last := b.waiting[0].target.ID
+	last := b.heavy.waiting[0].target.ID
 	b.assign(more[0].target, first[0].target)
-	if b.running != 1 {
-		t.Errorf("%d checks count as running after the removal, want 1", b.running)
+	if b.heavy.running != 1 {
+		t.Errorf("%d checks count as running after the removal, want 1", b.heavy.running)
 	}
 	if start, _ := b.advance(b.now); len(start) != 0 {
 		t.Errorf("removed target %s (%s) starts", start[0].target.ID, last)
@@ -308,7 +308,7 @@ func TestACheckThatNeverReturnsIsJudgedAndNotStartedAgain(t *testing.T) {
 	if len(b.out) != 1 || b.out[0].Reason != ReasonTimeout || b.out[0].Falling != 1 {
 		t.Errorf("verdict = %+v, want one failure by timeout", b.out)
 	}
-	if b.running != 0 {
+	if b.heavy.running != 0 {
 		t.Errorf("the abandoned check holds a place")
 	}
 	if start := b.step(); len(start) != 0 {
@@ -385,9 +385,42 @@ func TestAnInvalidTargetIsNotCheckedAndSaysWhy(t *testing.T) {
 				t.Errorf("%d checks start after it was mended", len(start))
 			}
 			b.assign(bad)
-			if _, ok := b.deadline(); ok || b.running != 0 {
+			if _, ok := b.deadline(); ok || b.heavy.running != 0 {
 				t.Error("it is on the timetable again")
 			}
 		})
+	}
+}
+
+// TestLightChecksEndAtTheirTimeout: a connection that is given up leaves nothing
+// that could be stuck.
+func TestLightChecksEndAtTheirTimeout(t *testing.T) {
+	b := newTable(t, 1)
+	b.isLight = func(t Target) bool { return t.ID != "heavy" }
+	b.light.limit = 2
+	b.assign(target("heavy"), target("a"), target("b"), target("c"))
+	var start []*entry
+	for len(start) < 3 {
+		start = append(start, b.step()...)
+	}
+	if b.heavy.running != 1 || b.light.running != 2 {
+		t.Fatalf("%d heavy and %d light checks run, want 1 and 2: each kind has its own bound", b.heavy.running, b.light.running)
+	}
+	var first *entry
+	for _, e := range start {
+		if e.light && (first == nil || e.begun.Before(first.begun)) {
+			first = e
+		}
+	}
+	ended := false
+	first.cancel = func() { ended = true }
+	for !ended {
+		start = b.step()
+	}
+	if want := first.begun.Add(first.target.Timeout); !b.now.Equal(want) {
+		t.Errorf("given up %s after its begin, want its timeout", b.now.Sub(first.begun))
+	}
+	if first.verdict.Reason != ReasonTimeout || first.stuck || len(start) != 1 {
+		t.Errorf("judged %q, stuck = %v, and %d checks start in its place; want a timeout, false, 1", first.verdict.Reason, first.stuck, len(start))
 	}
 }

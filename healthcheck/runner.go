@@ -12,18 +12,27 @@ import (
 	"time"
 )
 
-// concurrency bounds the checks that run at a time, and with them descriptors
-// and stacks. Targets that do not answer hold a place until their timeout.
-const concurrency = 1024
+const (
+	// concurrency bounds the goroutines of checks that run at a time, and with them
+	// descriptors and stacks. Targets that do not answer hold a place until their
+	// timeout.
+	concurrency = 1024
+	// connectBatch is how many connections are begun between two looks at which
+	// stand.
+	connectBatch = 64
+)
 
 // Runner checks a set of targets, each at its own pace. One goroutine owns all
-// state; each check runs on a goroutine of its own.
+// state. It makes the plain connect checks itself; each other check runs on a
+// goroutine of its own.
 type Runner struct {
 	sink    func(Verdict)
 	log     *slog.Logger
 	warned  map[string]Reason             // the loop's: what was logged, by ID
 	made    checkerCache                  // the loop's
 	prepare func(Target) (Checker, error) // of made
+	isLight func(Target) bool             // a connector can check the target
+	connect *connector                    // the loop's; nil before it is needed
 
 	results chan report
 	asks    chan func(*board)
@@ -53,7 +62,7 @@ type report struct {
 func NewRunner(sink func(Verdict), log *slog.Logger) *Runner {
 	made := checkerCache{}
 	return &Runner{
-		sink: sink, log: log, warned: map[string]Reason{}, made: made, prepare: made.prepare,
+		sink: sink, log: log, warned: map[string]Reason{}, made: made, prepare: made.prepare, isLight: connects,
 		results: make(chan report, 64),
 		asks:    make(chan func(*board)),
 		wake:    make(chan struct{}, 1),
@@ -139,17 +148,25 @@ func (r *Runner) ask(ctx context.Context, question func(*board)) error {
 func (r *Runner) Run(ctx context.Context) error {
 	seed := uint64(time.Now().UnixNano())
 	board := newBoard(time.Now(), concurrency, rand.New(rand.NewPCG(seed, seed)), r.prepare)
+	board.isLight, board.light.limit = r.isLight, connectLimit()
+	defer func() { r.connect.close() }()
 	stopped := make(chan struct{})
 	defer close(stopped)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		now := time.Now()
-		start, verdicts := board.advance(now)
-		for _, e := range start {
-			r.start(ctx, e, stopped)
-		}
+		// What has ended comes first: if this loop is late, no server is.
+		r.connected(board)
+		start, verdicts := board.advance(time.Now())
 		r.publish(verdicts)
+		for i, e := range start {
+			r.start(ctx, board, e, stopped)
+			if i%connectBatch == connectBatch-1 {
+				r.connected(board)
+			}
+		}
+		r.connected(board)
+		r.connect.wake()
 		if next, ok := board.deadline(); ok {
 			timer.Reset(time.Until(next))
 		} else {
@@ -165,6 +182,8 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.publish(board.finish(nil, time.Now(), rep.entry, rep.run, rep.result, rep.took))
 		case question := <-r.asks:
 			question(board)
+		case <-r.connect.ready():
+			r.connect.woken()
 		case <-timer.C:
 		}
 	}
@@ -203,8 +222,13 @@ func (r *Runner) warn(v Verdict) {
 	}
 }
 
-// start runs the check of e on a goroutine that ends with the check.
-func (r *Runner) start(ctx context.Context, e *entry, stopped <-chan struct{}) {
+// start has the check of e made by the connector, or else on a goroutine that ends
+// with the check.
+func (r *Runner) start(ctx context.Context, b *board, e *entry, stopped <-chan struct{}) {
+	if e.lane == &b.light {
+		r.startLight(b, e)
+		return
+	}
 	check, target, run := e.check, e.target, e.run
 	ctx, cancel := context.WithTimeout(ctx, target.Timeout)
 	e.cancel = cancel
@@ -217,6 +241,33 @@ func (r *Runner) start(ctx context.Context, e *entry, stopped <-chan struct{}) {
 		case <-stopped:
 		}
 	}()
+}
+
+// startLight has the connector make the check of e.
+func (r *Runner) startLight(b *board, e *entry) {
+	var result Result
+	if r.connect == nil {
+		var err error
+		if r.connect, err = newConnector(); err != nil {
+			result = connectResult(err)
+		}
+	}
+	if r.connect != nil {
+		var under bool
+		if under, result = r.connect.begin(time.Now(), e); under {
+			e.cancel = func() { r.connect.end(e) }
+			return
+		}
+	}
+	r.publish(b.finish(nil, time.Now(), e, e.run, result, 0))
+}
+
+// connected takes the results of the connector.
+func (r *Runner) connected(b *board) {
+	r.connect.each(func(e *entry, begun time.Time, result Result) {
+		now := time.Now()
+		r.publish(b.finish(nil, now, e, e.run, result, now.Sub(begun)))
+	})
 }
 
 // guarded makes one check; a checker that panics takes no other check along.
@@ -235,12 +286,12 @@ func (r *Runner) guarded(ctx context.Context, now time.Time, check Checker, t Ta
 func (r *Runner) drain(b *board) {
 	bound := time.NewTimer(abandonAfter)
 	defer bound.Stop()
-	for b.running > 0 {
+	for b.heavy.running > 0 {
 		select {
 		case rep := <-r.results:
 			b.finish(nil, time.Now(), rep.entry, rep.run, rep.result, rep.took)
 		case <-bound.C:
-			r.log.Warn("checks do not end", "count", b.running)
+			r.log.Warn("checks do not end", "count", b.heavy.running)
 			return
 		}
 	}

@@ -34,6 +34,7 @@ func run(t *testing.T, check Checker) *harness {
 		h.given = append(h.given, v)
 	}, slog.New(slog.NewTextHandler(&h.log, nil)))
 	h.prepare = func(Target) (Checker, error) { return check, nil }
+	h.isLight = func(Target) bool { return false }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
