@@ -98,6 +98,9 @@ type addressKernel interface {
 	read(ctx context.Context) (addressTable, error)
 	// add fails with fs.ErrExist where the address is there already.
 	add(link Link, prefix netip.Prefix, with Attributes) error
+	// await returns when the kernel takes packets to an IPv6 address that was added,
+	// or there is no hope of that.
+	await(ctx context.Context, link Link, address netip.Addr)
 	// remove fails with syscall.EADDRNOTAVAIL where the address is gone already.
 	remove(held heldAddress) error
 	// promote makes the kernel keep the secondary addresses of a primary one

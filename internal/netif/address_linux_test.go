@@ -3,6 +3,7 @@ package netif
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"runtime"
@@ -124,6 +125,16 @@ func TestKernelIPv6AddressIsUsableAtOnce(t *testing.T) {
 	if got.Flags&unix.IFA_F_TENTATIVE != 0 || got.Flags&unix.IFA_F_NODAD == 0 || got.Protocol != Protocol {
 		t.Errorf("flags %#x, protocol %#x, want nodad, not tentative, %#x", got.Flags, got.Protocol, Protocol)
 	}
+	// What is there is not yet used: the kernel's worker is often late.
+	vips := []Address{vip}
+	for i := range 100 {
+		vips = append(vips, address("eth0", fmt.Sprintf("2001:db8::1:%x/64", i)))
+		must(t, apply(t, vips...).Err())
+		if last := vips[len(vips)-1]; !local(last.Prefix.Addr()) {
+			t.Fatalf("%s is there, and packets to it are not taken", last)
+		}
+	}
+	must(t, apply(t, vip).Err())
 	other := address("eth0", "2001:db8::9/128")
 	err := apply(t, vip, other).Err()
 	if err == nil || !strings.Contains(err.Error(), "the interface has it with another prefix length") {

@@ -15,6 +15,8 @@ func (host) read(context.Context) (addressTable, error) { return addressTable{},
 
 func (host) add(Link, netip.Prefix, Attributes) error { return errOtherSystem }
 
+func (host) await(context.Context, Link, netip.Addr) {}
+
 func (host) remove(heldAddress) error { return errOtherSystem }
 
 func (host) promote(string) (func() error, error) { return nil, errOtherSystem }

@@ -79,6 +79,10 @@ func (k *fakeKernel) primary(index int, prefix netip.Prefix) int {
 	})
 }
 
+func (k *fakeKernel) await(_ context.Context, link Link, address netip.Addr) {
+	k.ops = append(k.ops, fmt.Sprintf("await %s on %s", address, link.Name))
+}
+
 func (k *fakeKernel) remove(held heldAddress) error {
 	k.ops = append(k.ops, "remove "+held.Address.String())
 	if err := k.refuse[held.Address]; err != nil {

@@ -75,6 +75,13 @@ func (r *reconciliation) applyAdds(ctx context.Context, table addressTable, plan
 	for _, e := range plan.failed {
 		r.failed[e.Address] = e
 	}
+	defer func(before int) {
+		for _, addr := range r.added[before:] {
+			if addr.Prefix.Addr().Is6() {
+				r.kernel.await(ctx, table.links[addr.Interface], addr.Prefix.Addr())
+			}
+		}
+	}(len(r.added))
 	for _, addr := range plan.add {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("adding address %s: %w", addr, err)

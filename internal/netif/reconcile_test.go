@@ -38,10 +38,10 @@ func TestRemoveFirst(t *testing.T) {
 	k := newFakeKernel("eth0")
 	_ = k.put(address("eth0", "192.0.2.8/24"), Protocol)
 	a := &Addresses{kernel: k, RemoveFirst: true}
-	if _, err := a.Reconcile(t.Context(), []Address{address("eth0", "198.51.100.9/24")}); err != nil {
+	if _, err := a.Reconcile(t.Context(), []Address{address("eth0", "198.51.100.9/24"), address("eth0", "2001:db8::9/64")}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"remove 192.0.2.8/24 on eth0", "add 198.51.100.9/24 on eth0"}
+	want := []string{"remove 192.0.2.8/24 on eth0", "add 198.51.100.9/24 on eth0", "add 2001:db8::9/64 on eth0", "await 2001:db8::9 on eth0"}
 	if diff := cmp.Diff(want, k.ops); diff != "" {
 		t.Errorf("operations (-want +got):\n%s", diff)
 	}
