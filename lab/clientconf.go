@@ -11,19 +11,43 @@ import (
 // connections to the first TCP service.
 func (s Spec) clientConfig() traffic.ClientConfig {
 	cfg := traffic.ClientConfig{Timeout: s.Client.Timeout.D()}
-	if service, ok := s.service("udp"); ok {
-		cfg.UDP = traffic.UDPConfig{
-			Target: netip.AddrPortFrom(s.VIP(), service.Port), Rate: s.Client.UDP,
-			Interface: Interface, Sources: flowSources,
+	for _, f := range s.families() {
+		vip := host(f.segment, hostVIP)
+		if service, ok := s.service("udp"); ok && s.Client.UDP > 0 {
+			cfg.UDP = append(cfg.UDP, traffic.UDPConfig{
+				Target: netip.AddrPortFrom(vip, service.Port), Rate: s.Client.UDP,
+				Interface: Interface, Sources: f.flowSources,
+			})
 		}
-	}
-	if service, ok := s.service("tcp"); ok {
-		cfg.TCP = traffic.TCPConfig{Target: netip.AddrPortFrom(s.VIP(), service.Port), Rate: s.Client.TCP}
-		for i := range clientAddresses {
-			cfg.TCP.Sources = append(cfg.TCP.Sources, host(clientSide, hostClient+i))
+		if service, ok := s.service("tcp"); ok && s.Client.TCP > 0 {
+			cfg.TCP = append(cfg.TCP, traffic.TCPConfig{
+				Target: netip.AddrPortFrom(vip, service.Port), Rate: s.Client.TCP, Sources: f.clientSources(),
+			})
 		}
 	}
 	return cfg
+}
+
+// streams are the names under which the client accounts for its requests.
+func (s Spec) streams() []string {
+	var names []string
+	cfg := s.clientConfig()
+	for _, udp := range cfg.UDP {
+		names = append(names, traffic.StreamName("udp", udp.Target.Addr()))
+	}
+	for _, tcp := range cfg.TCP {
+		names = append(names, traffic.StreamName("tcp", tcp.Target.Addr()))
+	}
+	return names
+}
+
+// clientSources are the addresses that the client connects from.
+func (f networks) clientSources() []netip.Addr {
+	var sources []netip.Addr
+	for i := range clientAddresses {
+		sources = append(sources, host(f.clientSide, hostClient+i))
+	}
+	return sources
 }
 
 func (s Spec) service(protocol string) (Service, bool) {
@@ -52,15 +76,17 @@ func (s Spec) realPorts(streams bool) []uint16 {
 	return slices.Compact(ports)
 }
 
-// downloadConfig opens so many connections to the first service that streams.
+// downloadConfig opens so many connections, in each family, to the first service
+// that streams.
 func (s Spec) downloadConfig(count int) (traffic.DownloadConfig, bool) {
 	i := slices.IndexFunc(s.Services, func(service Service) bool { return service.Stream })
 	if i < 0 {
 		return traffic.DownloadConfig{}, false
 	}
-	cfg := traffic.DownloadConfig{Target: netip.AddrPortFrom(s.VIP(), s.Services[i].Port), Count: count}
-	for i := range clientAddresses {
-		cfg.Sources = append(cfg.Sources, host(clientSide, hostClient+i))
+	cfg := traffic.DownloadConfig{Count: count}
+	for _, f := range s.families() {
+		cfg.Targets = append(cfg.Targets, netip.AddrPortFrom(host(f.segment, hostVIP), s.Services[i].Port))
+		cfg.Sources = append(cfg.Sources, f.clientSources()...)
 	}
 	return cfg, true
 }

@@ -88,7 +88,7 @@ func direct(t *testing.T) *Cluster {
 	spec := DefaultSpec(ForwardNone)
 	c := newCluster(t, spec, Options{})
 	d1 := c.Node("d1")
-	if err := addAddress(d1.ns, Interface, within(segment, hostVIP)); err != nil {
+	if err := addAddress(d1.ns, Interface, within(ipv4.segment, hostVIP)); err != nil {
 		t.Fatal(err)
 	}
 	if err := d1.StartResponder(bound(t, 10*time.Second)); err != nil {

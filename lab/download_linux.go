@@ -19,7 +19,8 @@ type Downloads struct {
 	changed chan struct{} // closed and replaced at each message
 }
 
-// StartDownloads opens count connections to the first service that streams.
+// StartDownloads opens count connections, in each family, to the first service
+// that streams.
 func (c *Cluster) StartDownloads(ctx context.Context, count int) (*Downloads, error) {
 	cfg, ok := c.Spec.downloadConfig(count)
 	if !ok {

@@ -76,11 +76,16 @@ func (n *Node) Reboot(ctx context.Context) error {
 		return err
 	}
 	err := Await(ctx, n.Name+" to give up the address it had", func(context.Context) error {
-		has, err := n.Has(n.cluster.Spec.VIP())
-		if err == nil && has {
-			return errors.New("it still has it")
+		for _, vip := range n.cluster.Spec.VIPs() {
+			has, err := n.Has(vip)
+			if err != nil {
+				return err
+			}
+			if has {
+				return fmt.Errorf("it still has %s", vip)
+			}
 		}
-		return err
+		return nil
 	})
 	return errors.Join(err, n.Restore())
 }

@@ -2,8 +2,11 @@ package lab
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/haldir-lb/haldir/lab/traffic"
 )
 
 // routerName is the [[vrrp]] block of the generated configuration.
@@ -42,14 +45,19 @@ func (s Spec) Configuration() string {
 	}
 	fmt.Fprintf(&b, "priority  = { %s }\n", strings.Join(priorities, ", "))
 	fmt.Fprintf(&b, "interval  = %q\npreempt   = %v\n", s.Lab.Interval, s.Lab.Preempt)
-	addresses := []string{fmt.Sprintf("%q", within(segment, hostVIP))}
-	if s.Lab.Forward == ForwardNAT {
-		addresses = append(addresses, fmt.Sprintf("%q", within(segment, hostInside)))
+	var addresses []string
+	for _, f := range s.families() {
+		addresses = append(addresses, fmt.Sprintf("%q", within(f.segment, hostVIP)))
+		if s.Lab.Forward == ForwardNAT {
+			addresses = append(addresses, fmt.Sprintf("%q", within(f.segment, hostInside)))
+		}
 	}
 	fmt.Fprintf(&b, "addresses = [%s]\n", strings.Join(addresses, ", "))
 	if s.Lab.Forward != ForwardNone {
 		for _, service := range s.Services {
-			s.writeService(&b, service)
+			for _, f := range s.families() {
+				s.writeService(&b, service, f)
+			}
 		}
 	}
 	if s.Lab.Extra != "" {
@@ -58,12 +66,14 @@ func (s Spec) Configuration() string {
 	return b.String()
 }
 
-func (s Spec) writeService(b *strings.Builder, service Service) {
+func (s Spec) writeService(b *strings.Builder, service Service, f networks) {
 	scheduler := service.Scheduler
 	if scheduler == "" {
 		scheduler = "rr"
 	}
-	fmt.Fprintf(b, "\n[[service]]\nname      = %q\nlisten    = [\"%s:%d\"]\n", service.Name, s.VIP(), service.Port)
+	vip := host(f.segment, hostVIP)
+	fmt.Fprintf(b, "\n[[service]]\nname      = %q\nlisten    = [%q]\n",
+		traffic.StreamName(service.Name, vip), netip.AddrPortFrom(vip, service.Port))
 	fmt.Fprintf(b, "protocol  = %q\nscheduler = %q\nforward   = %q\n", service.Protocol, scheduler, s.Lab.Forward)
 	if service.Extra != "" {
 		b.WriteString(strings.TrimSuffix(service.Extra, "\n") + "\n")
@@ -77,9 +87,9 @@ func (s Spec) writeService(b *strings.Builder, service Service) {
 		if !s.serves(p.kind) {
 			continue
 		}
-		address := p.address.Addr().String()
+		address := p.address(f).Addr().String()
 		if service.RealPort != 0 && service.RealPort != service.Port {
-			address = fmt.Sprintf("%s:%d", address, service.RealPort)
+			address = netip.AddrPortFrom(p.address(f).Addr(), service.RealPort).String()
 		}
 		fmt.Fprintf(b, "\n[[service.real]]\naddress = %q\nweight  = 1\n", address)
 	}

@@ -14,7 +14,9 @@ func (p *pair) api(n *Node) *control.Client {
 }
 
 func TestAFailoverOnRequestLosesNothing(t *testing.T) {
-	p := newPair(t, DefaultSpec(ForwardNone))
+	spec := DefaultSpec(ForwardNone)
+	spec.Lab.IPv6 = true
+	p := newPair(t, spec)
 	ctx := bound(t, patience)
 	result, err := p.api(p.d1).Failover(ctx, control.FailoverRequest{})
 	p.must(err)
@@ -22,8 +24,10 @@ func TestAFailoverOnRequestLosesNothing(t *testing.T) {
 		t.Fatalf("the hand-over: %+v", result)
 	}
 	// What is said to be done is done.
-	if has, err := p.d1.Has(p.Spec.VIP()); has || err != nil {
-		t.Errorf("d1 still has the address: %v, %v", has, err)
+	for _, vip := range p.Spec.VIPs() {
+		if has, err := p.d1.Has(vip); has || err != nil {
+			t.Errorf("d1 still has %s: %v, %v", vip, has, err)
+		}
 	}
 	if got := result.Handovers[0].To; got != p.d2.Address.String() {
 		t.Errorf("handed over to %s, want %s", got, p.d2.Address)
@@ -62,7 +66,7 @@ func TestAFailoverOnRequestLosesNothing(t *testing.T) {
 	p.holds(p.d1)
 	reports := p.reports()
 	for _, phase := range []string{"test", "back", "maintenance"} {
-		for _, stream := range []string{"udp", "tcp"} {
+		for _, stream := range p.Spec.streams() {
 			p.clean(p.report(reports, stream, phase))
 		}
 	}

@@ -6,12 +6,34 @@ import (
 	"net/netip"
 )
 
-// The lab's networks are of the blocks reserved for documentation (RFC 5737).
+// networks are the lab's in one family.
+type networks struct {
+	segment     netip.Prefix // router, directors, real servers
+	clientSide  netip.Prefix // router, client
+	flowSources netip.Prefix // the client's UDP requests, each a flow of its own
+}
+
+// The networks are of the blocks reserved for documentation (RFC 5737, RFC 3849).
 var (
-	segment     = netip.MustParsePrefix("192.0.2.0/24")    // router, directors, real servers
-	clientSide  = netip.MustParsePrefix("198.51.100.0/24") // router, client
-	flowSources = netip.MustParsePrefix("203.0.113.0/24")  // the client's UDP requests, each a flow of its own
+	ipv4 = networks{
+		segment:     netip.MustParsePrefix("192.0.2.0/24"),
+		clientSide:  netip.MustParsePrefix("198.51.100.0/24"),
+		flowSources: netip.MustParsePrefix("203.0.113.0/24"),
+	}
+	ipv6 = networks{
+		segment:     netip.MustParsePrefix("2001:db8:0:1::/64"),
+		clientSide:  netip.MustParsePrefix("2001:db8:0:2::/64"),
+		flowSources: netip.MustParsePrefix("2001:db8:0:3::/64"),
+	}
 )
+
+// families are the networks that the lab has.
+func (s Spec) families() []networks {
+	if s.Lab.IPv6 {
+		return []networks{ipv4, ipv6}
+	}
+	return []networks{ipv4}
+}
 
 // Host numbers within the networks.
 const (
@@ -53,11 +75,16 @@ const (
 	KindReal
 )
 
-// host returns the address with this host number.
+// host returns the address with this host number. It is read alike in both
+// families: the last digits of 192.0.2.11 are those of 2001:db8:0:1::11.
 func host(network netip.Prefix, number int) netip.Addr {
-	b := network.Masked().Addr().As4()
-	b[3] = byte(number)
-	return netip.AddrFrom4(b)
+	b := network.Masked().Addr().AsSlice()
+	b[len(b)-1] = byte(number)
+	if network.Addr().Is6() {
+		b[len(b)-2], b[len(b)-1] = byte(number/100), byte(number/10%10<<4|number%10)
+	}
+	address, _ := netip.AddrFromSlice(b)
+	return address
 }
 
 func within(network netip.Prefix, number int) netip.Prefix {
@@ -65,39 +92,66 @@ func within(network netip.Prefix, number int) netip.Prefix {
 }
 
 // VIP is the virtual address that the client sends to.
-func (s Spec) VIP() netip.Addr { return host(segment, hostVIP) }
+func (s Spec) VIP() netip.Addr { return host(ipv4.segment, hostVIP) }
+
+// VIPs are those of all families, IPv4 first.
+func (s Spec) VIPs() []netip.Addr {
+	var vips []netip.Addr
+	for _, f := range s.families() {
+		vips = append(vips, host(f.segment, hostVIP))
+	}
+	return vips
+}
 
 // place is where one node sits.
 type place struct {
-	name string
-	kind Kind
-	// address on the segment, or on the client's network; invalid for the switch.
-	address netip.Prefix
-	gateway netip.Addr // of the default route; invalid for none
+	name   string
+	kind   Kind
+	number int // of the host in its network
+	// gateway is the host number of the default router in that network; 0 for none.
+	gateway int
 	mac     net.HardwareAddr
+}
+
+// network is the one in which the node sits; invalid for the switch.
+func (p place) network(f networks) netip.Prefix {
+	switch p.kind {
+	case KindSwitch:
+		return netip.Prefix{}
+	case KindClient:
+		return f.clientSide
+	}
+	return f.segment
+}
+
+// address is the node's own in a family; invalid for the switch.
+func (p place) address(f networks) netip.Prefix {
+	if p.kind == KindSwitch {
+		return netip.Prefix{}
+	}
+	return within(p.network(f), p.number)
 }
 
 // layout lists the nodes: switch, router, client, directors, real servers.
 func (s Spec) layout() []place {
-	router := host(segment, hostRouter)
 	places := []place{
 		{name: Switch, kind: KindSwitch},
-		{name: Router, kind: KindRouter, address: within(segment, hostRouter), mac: mac(hostRouter)},
-		{name: Client, kind: KindClient, address: within(clientSide, hostClient), gateway: host(clientSide, hostRouter), mac: mac(0xc1)},
+		{name: Router, kind: KindRouter, number: hostRouter, mac: mac(hostRouter)},
+		{name: Client, kind: KindClient, number: hostClient, gateway: hostRouter, mac: mac(0xc1)},
 	}
 	for i := range s.Lab.Directors {
 		places = append(places, place{
-			name: directorName(i), kind: KindDirector, address: within(segment, hostDirector+i),
-			gateway: router, mac: mac(hostDirector + i),
+			name: directorName(i), kind: KindDirector, number: hostDirector + i,
+			gateway: hostRouter, mac: mac(hostDirector + i),
 		})
 	}
-	gateway := router
+	gateway := hostRouter
 	if s.Lab.Forward == ForwardNAT {
-		gateway = host(segment, hostInside)
+		gateway = hostInside
 	}
 	for i := range s.Lab.RealServers {
 		places = append(places, place{
-			name: realName(i), kind: KindReal, address: within(segment, hostReal+i),
+			name: realName(i), kind: KindReal, number: hostReal + i,
 			gateway: gateway, mac: mac(hostReal + i),
 		})
 	}

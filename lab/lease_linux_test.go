@@ -96,7 +96,7 @@ func TestTwoLabsAtOnceDoNotDisturbEachOther(t *testing.T) {
 	if a.Dir() == b.Dir() || a.Node("d1").Namespace() == b.Node("d1").Namespace() {
 		t.Fatalf("both labs are in %s", a.Dir())
 	}
-	if err := addAddress(a.Node("d1").ns, Interface, within(segment, hostVIP)); err != nil {
+	if err := addAddress(a.Node("d1").ns, Interface, within(ipv4.segment, hostVIP)); err != nil {
 		t.Fatal(err)
 	}
 	if has, err := b.Node("d1").Has(b.Spec.VIP()); has || err != nil {

@@ -38,7 +38,7 @@ func TestEveryWayToReceiveOnOneRealServerAtOnce(t *testing.T) {
 	for i, way := range ways {
 		fmt.Fprintf(&extra, "[[service]]\nname = \"way-%d\"\nlisten = [\"%s:%d\"]\nscheduler = \"rr\"\n%s\n", i, spec.VIP(), way.port, way.keys)
 		for i := range spec.Lab.RealServers {
-			at := host(segment, hostReal+i).String()
+			at := host(ipv4.segment, hostReal+i).String()
 			if way.listen != way.port {
 				at = fmt.Sprintf("%s:%d", at, way.listen)
 			}

@@ -52,7 +52,7 @@ func (n *Node) HasOn(name string, address netip.Addr) (bool, error) {
 		}
 		index = link.Attrs().Index
 	}
-	present, err := n.ns.links.AddrList(nil, syscall.AF_INET)
+	present, err := n.ns.links.AddrList(nil, syscall.AF_UNSPEC)
 	if err != nil {
 		return false, fmt.Errorf("listing addresses of %s: %w", n.Name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,45 +74,52 @@ func (p *pair) state(n *Node, state string) control.RouterStatus {
 // trouble of before reaches into what follows.
 func (p *pair) calm() {
 	p.t.Helper()
-	good := 0
-	p.must(p.client.Until(bound(p.t, patience), "udp", "half a second of answers", func(tick traffic.Tick) bool {
-		if !answered(tick) {
-			good = 0
-			return false
-		}
-		good++
-		return good == 5
-	}))
+	for _, stream := range p.udpStreams() {
+		good := 0
+		p.must(p.client.Until(bound(p.t, patience), stream, "half a second of answers", func(tick traffic.Tick) bool {
+			if !answered(tick) {
+				good = 0
+				return false
+			}
+			good++
+			return good == 5
+		}))
+	}
+}
+
+// udpStreams are the requests of each family.
+func (p *pair) udpStreams() []string {
+	return slices.DeleteFunc(p.Spec.streams(), func(name string) bool { return !strings.HasPrefix(name, "udp") })
 }
 
 // served waits until all requests of a tick are answered, by these alone.
 func (p *pair) served(by ...string) {
 	p.t.Helper()
-	p.must(p.client.Until(bound(p.t, patience), "udp", fmt.Sprintf("answers by %v alone", by), func(tick traffic.Tick) bool {
-		for _, name := range by {
-			if tick.Answered[name] == 0 {
-				return false
+	for _, stream := range p.udpStreams() {
+		p.must(p.client.Until(bound(p.t, patience), stream, fmt.Sprintf("answers by %v alone", by), func(tick traffic.Tick) bool {
+			for _, name := range by {
+				if tick.Answered[name] == 0 {
+					return false
+				}
 			}
-		}
-		return answered(tick) && len(tick.Answered) == len(by)
-	}))
+			return answered(tick) && len(tick.Answered) == len(by)
+		}))
+	}
 }
 
-// holds checks which nodes' kernels have the virtual address.
+// holds checks which nodes' kernels have the virtual addresses.
 func (p *pair) holds(want ...*Node) {
 	p.t.Helper()
 	p.must(Await(bound(p.t, patience), "the address to be where it belongs", func(context.Context) error {
 		for _, n := range p.Nodes(KindDirector) {
-			has, err := n.HasOn(Interface, p.Spec.VIP())
-			if err != nil {
-				return err
-			}
-			wanted := false
-			for _, w := range want {
-				wanted = wanted || n == w
-			}
-			if has != wanted {
-				return fmt.Errorf("%s has it: %v, want %v", n.Name, has, wanted)
+			for _, vip := range p.Spec.VIPs() {
+				has, err := n.HasOn(Interface, vip)
+				if err != nil {
+					return err
+				}
+				if wanted := slices.Contains(want, n); has != wanted {
+					return fmt.Errorf("%s has %s: %v, want %v", n.Name, vip, has, wanted)
+				}
 			}
 		}
 		return nil

@@ -53,7 +53,7 @@ persistence = "5m"
 address = "%[3]s"
 [[service.real]]
 address = "%[4]s"
-`, spec.VIP(), heldPort, host(segment, hostReal), host(segment, hostReal+1), host(segment, hostReal+2),
+`, spec.VIP(), heldPort, host(ipv4.segment, hostReal), host(ipv4.segment, hostReal+1), host(ipv4.segment, hostReal+2),
 		markedPorts[0], markedPorts[1])
 	return spec
 }
@@ -177,7 +177,7 @@ func TestPersistenceDrainAndSorryServer(t *testing.T) {
 	b := map[string]string{"rs1": "rs2", "rs2": "rs1"}[a]
 
 	// A drain keeps its connection, and nothing else.
-	address := map[string]string{"rs1": host(segment, hostReal).String(), "rs2": host(segment, hostReal+1).String()}[a]
+	address := map[string]string{"rs1": host(ipv4.segment, hostReal).String(), "rs2": host(ipv4.segment, hostReal+1).String()}[a]
 	server := order("drain", "held", address, "--no-wait", "--reason", "a new disk")
 	if d := server.Draining(); d == nil || d.Reason != "a new disk" || d.By == "" || server.Weight != 0 || server.Active == 0 {
 		t.Fatalf("after the order: %+v", server)

@@ -13,7 +13,7 @@ import (
 func (n *Node) StartResponder(ctx context.Context) error {
 	return n.cluster.respond(ctx, traffic.Command{Serve: &traffic.ServerConfig{
 		Name: n.Name, Namespace: filepath.Join(netnsRoot, n.Namespace()), Ports: n.cluster.Spec.realPorts(false),
-		Streams: n.cluster.Spec.realPorts(true),
+		Streams: n.cluster.Spec.realPorts(true), IPv6: n.cluster.Spec.Lab.IPv6,
 	}})
 }
 

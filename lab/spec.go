@@ -33,6 +33,9 @@ type Settings struct {
 	// two machines: RealServers may be 0 then. For dr and tun.
 	DirectorsServe bool   `toml:"directors_serve"`
 	Forward        string `toml:"forward"` // dr, tun, nat, none
+	// IPv6 gives the lab everything twice: addresses, services, and what the client
+	// sends. The second services and streams have a 6 at the end of their names.
+	IPv6 bool `toml:"ipv6"`
 	// Interval between adverts: 10ms..40.95s, a multiple of 10ms.
 	Interval Duration `toml:"interval"`
 	Preempt  bool     `toml:"preempt"`
@@ -50,8 +53,8 @@ type Settings struct {
 
 // Requests are what the client sends.
 type Requests struct {
-	UDP     int      `toml:"udp"`     // requests per second, 0..10000
-	TCP     int      `toml:"tcp"`     // connections per second, 0..10000
+	UDP     int      `toml:"udp"`     // requests per second and family, 0..10000
+	TCP     int      `toml:"tcp"`     // connections per second and family, 0..10000
 	Timeout Duration `toml:"timeout"` // after which a request counts as lost: 10ms..1m
 }
 

@@ -26,6 +26,7 @@ func TestSpecKeysAreRead(t *testing.T) {
 directors = 3
 real_servers = 4
 forward = "nat"
+ipv6 = true
 interval = "50ms"
 preempt = false
 check_every = "200ms"
@@ -47,7 +48,7 @@ scheduler = "wlc"
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{3, 4, false, "nat", Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, true, "# more"}
+	want := Settings{3, 4, false, "nat", true, Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, true, "# more"}
 	if s.Lab != want {
 		t.Errorf("lab = %+v, want %+v", s.Lab, want)
 	}
@@ -106,6 +107,7 @@ func TestGeneratedConfigurationsAreLegal(t *testing.T) {
 	for _, forward := range []string{ForwardDR, ForwardTUN, ForwardNAT, ForwardNone} {
 		t.Run(forward, func(t *testing.T) {
 			spec := DefaultSpec(forward)
+			spec.Lab.IPv6 = true
 			path := filepath.Join(t.TempDir(), "haldir.toml")
 			if err := os.WriteFile(path, []byte(spec.Configuration()), 0o644); err != nil {
 				t.Fatal(err)
@@ -131,7 +133,11 @@ func TestGeneratedConfigurationsAreLegal(t *testing.T) {
 				return
 			}
 			for i, s := range cfg.Services {
-				if s.Forward != forward || s.Protocol != spec.Services[i].Protocol || len(s.Real) != 2 || len(s.Checks) == 0 {
+				vip := spec.VIPs()[i%2]
+				if s.Listen[0].Addr() != vip || s.Real[0].Address.Is4() != vip.Is4() {
+					t.Errorf("service %s is of %v and %v, want %s", s.Name, s.Listen, s.Real, vip)
+				}
+				if s.Forward != forward || s.Protocol != spec.Services[i/2].Protocol || len(s.Real) != 2 || len(s.Checks) == 0 {
 					t.Errorf("service = %+v", s)
 				}
 				mapped := s.Real[0].Port != 0 && s.Real[0].Port != s.Listen[0].Port()
@@ -153,16 +159,16 @@ func TestExtraConfigurationIsAppended(t *testing.T) {
 
 func TestAddressesAndStationsAreDistinct(t *testing.T) {
 	spec := DefaultSpec(ForwardNAT)
-	spec.Lab.Directors, spec.Lab.RealServers = 8, 32
+	spec.Lab.Directors, spec.Lab.RealServers, spec.Lab.IPv6 = 8, 32, true
 	seen := map[string]string{}
 	for _, p := range spec.layout() {
-		for _, key := range []string{p.name, p.address.Addr().String(), p.mac.String()} {
+		for _, key := range []string{p.name, p.address(ipv4).Addr().String(), p.address(ipv6).Addr().String(), p.mac.String()} {
 			if other, taken := seen[key]; taken && p.kind != KindSwitch {
 				t.Errorf("%s has %s, and so has %s", p.name, key, other)
 			}
 			seen[key] = p.name
 		}
-		if p.address.Addr() == spec.VIP() {
+		if vips := spec.VIPs(); p.address(ipv4).Addr() == vips[0] || p.address(ipv6).Addr() == vips[1] {
 			t.Errorf("%s has the virtual address", p.name)
 		}
 	}

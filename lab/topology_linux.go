@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const bridgeName = "lan"
@@ -14,8 +15,11 @@ const bridgeName = "lan"
 // baseline are the kernel parameters of every node before haldir touches it, so
 // that a lab does not depend on what the host has set: a new namespace inherits
 // the host's.
-func baseline() [][2]string {
+func (s Spec) baseline() [][2]string {
 	settings := [][2]string{{"net/ipv4/ip_forward", "0"}}
+	if s.Lab.IPv6 {
+		settings = append(settings, [2]string{"net/ipv6/conf/all/forwarding", "0"})
+	}
 	for _, name := range []string{"all", "default"} {
 		for _, s := range [][2]string{
 			{"rp_filter", "0"}, {"arp_ignore", "0"}, {"arp_announce", "0"}, {"arp_filter", "0"},
@@ -34,7 +38,7 @@ func (c *Cluster) build() error {
 		if err != nil {
 			return err
 		}
-		node := &Node{Name: p.name, Kind: p.kind, Address: p.address.Addr(), MAC: p.mac, cluster: c, ns: ns}
+		node := &Node{Name: p.name, Kind: p.kind, Address: p.address(ipv4).Addr(), MAC: p.mac, cluster: c, ns: ns}
 		c.nodes[p.name] = node
 		c.order = append(c.order, node)
 		if err := c.wire(node, p); err != nil {
@@ -48,7 +52,7 @@ func (c *Cluster) wire(n *Node, p place) error {
 	if p.kind == KindSwitch {
 		return makeBridge(n.ns)
 	}
-	if err := n.ns.sysctl(baseline()...); err != nil {
+	if err := n.ns.sysctl(c.Spec.baseline()...); err != nil {
 		return err
 	}
 	var err error
@@ -60,33 +64,47 @@ func (c *Cluster) wire(n *Node, p place) error {
 	if err != nil {
 		return err
 	}
-	if err := addAddress(n.ns, Interface, p.address); err != nil {
+	for _, f := range c.Spec.families() {
+		if err := c.address(n, p, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address gives the node what it has in one family.
+func (c *Cluster) address(n *Node, p place, f networks) error {
+	if err := addAddress(n.ns, Interface, p.address(f)); err != nil {
 		return err
 	}
 	switch p.kind {
 	case KindRouter:
-		return n.ns.sysctl([2]string{"net/ipv4/ip_forward", "1"})
+		forwarding := "net/ipv4/ip_forward"
+		if f == ipv6 {
+			forwarding = "net/ipv6/conf/all/forwarding"
+		}
+		return n.ns.sysctl([2]string{forwarding, "1"})
 	case KindClient:
-		if err := c.wireClient(n, p); err != nil {
+		if err := c.addressClient(n, p, f); err != nil {
 			return err
 		}
 	}
-	return addDefaultRoute(n.ns, p.gateway)
+	return addDefaultRoute(n.ns, host(p.network(f), p.gateway))
 }
 
-// wireClient gives the client its addresses, and has the router send it the
+// addressClient gives the client its addresses, and has the router send it the
 // replies to the flow sources, which the client's kernel does not know.
-func (c *Cluster) wireClient(n *Node, p place) error {
+func (c *Cluster) addressClient(n *Node, p place, f networks) error {
 	for i := 1; i < clientAddresses; i++ {
-		if err := addAddress(n.ns, Interface, within(clientSide, hostClient+i)); err != nil {
+		if err := addAddress(n.ns, Interface, within(f.clientSide, hostClient+i)); err != nil {
 			return err
 		}
 	}
 	router := c.nodes[Router].ns
-	if err := addAddress(router, clientPort, within(clientSide, hostRouter)); err != nil {
+	if err := addAddress(router, clientPort, within(f.clientSide, hostRouter)); err != nil {
 		return err
 	}
-	return addRoute(router, flowSources, p.address.Addr())
+	return addRoute(router, f.flowSources, p.address(f).Addr())
 }
 
 func makeBridge(ns *namespace) error {
@@ -143,14 +161,16 @@ func addAddress(ns *namespace, name string, prefix netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", name, err)
 	}
-	if err := ns.links.AddrAdd(link, &netlink.Addr{IPNet: ipNet(prefix)}); err != nil {
+	// Nobody else has it, so an IPv6 address need not wait to find that out.
+	if err := ns.links.AddrAdd(link, &netlink.Addr{IPNet: ipNet(prefix), Flags: unix.IFA_F_NODAD}); err != nil {
 		return fmt.Errorf("adding address %s to %s: %w", prefix, name, err)
 	}
 	return nil
 }
 
 func addDefaultRoute(ns *namespace, via netip.Addr) error {
-	return addRoute(ns, netip.PrefixFrom(netip.IPv4Unspecified(), 0), via)
+	all, _ := via.Prefix(0)
+	return addRoute(ns, all, via)
 }
 
 func addRoute(ns *namespace, to netip.Prefix, via netip.Addr) error {

@@ -32,7 +32,7 @@ func TestAnARPWatchNamesTheOwner(t *testing.T) {
 
 func TestAnARPWatchSeesTwoOwners(t *testing.T) {
 	c := direct(t)
-	if err := addAddress(c.Node("d2").ns, Interface, within(segment, hostVIP)); err != nil {
+	if err := addAddress(c.Node("d2").ns, Interface, within(ipv4.segment, hostVIP)); err != nil {
 		t.Fatal(err)
 	}
 	w, err := c.WatchARP(c.Spec.VIP(), 10*time.Millisecond)

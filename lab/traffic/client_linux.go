@@ -106,7 +106,7 @@ func runClient(ctx context.Context, cfg ClientConfig, commands <-chan Command, o
 	defer stopSending()
 
 	var streams []*stream
-	failed := make(chan error, 2)
+	failed := make(chan error, len(cfg.UDP)+len(cfg.TCP))
 	open := func(name string, rate int, opened func(*stream) (receive func(context.Context) error, err error)) error {
 		s := &stream{ledger: NewLedger(name, begin, cfg.Timeout), begin: begin, rate: rate}
 		receive, err := opened(s)
@@ -121,13 +121,13 @@ func runClient(ctx context.Context, cfg ClientConfig, commands <-chan Command, o
 		})
 		return nil
 	}
-	if cfg.UDP.Rate > 0 {
-		if err := open("udp", cfg.UDP.Rate, cfg.UDP.open); err != nil {
+	for _, udp := range cfg.UDP {
+		if err := open(StreamName("udp", udp.Target.Addr()), udp.Rate, udp.open); err != nil {
 			return err
 		}
 	}
-	if cfg.TCP.Rate > 0 {
-		if err := open("tcp", cfg.TCP.Rate, cfg.TCP.open); err != nil {
+	for _, tcp := range cfg.TCP {
+		if err := open(StreamName("tcp", tcp.Target.Addr()), tcp.Rate, tcp.open); err != nil {
 			return err
 		}
 	}

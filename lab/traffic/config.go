@@ -5,12 +5,22 @@ import (
 	"time"
 )
 
-// ClientConfig is what a client does. A stream without a rate is left out.
+// ClientConfig is what a client does: each of these is a stream, at most one of a
+// protocol and family.
 type ClientConfig struct {
-	UDP UDPConfig `json:"udp"`
-	TCP TCPConfig `json:"tcp"`
+	UDP []UDPConfig `json:"udp"`
+	TCP []TCPConfig `json:"tcp"`
 	// Timeout is how long an answer may take.
 	Timeout time.Duration `json:"timeout"`
+}
+
+// StreamName is what the accounts call the requests of a protocol to a target:
+// "udp", "tcp", "udp6", "tcp6".
+func StreamName(protocol string, target netip.Addr) string {
+	if target.Is6() {
+		return protocol + "6"
+	}
+	return protocol
 }
 
 // UDPConfig is a stream of UDP requests. Each is a flow of its own, from an
@@ -21,7 +31,7 @@ type UDPConfig struct {
 	Target    netip.AddrPort `json:"target"`
 	Rate      int            `json:"rate"` // per second
 	Interface string         `json:"interface"`
-	Sources   netip.Prefix   `json:"sources"` // a /24 or larger
+	Sources   netip.Prefix   `json:"sources"` // 256 addresses or more
 }
 
 // TCPConfig is a stream of connections: each is made, answered, and reset by the
@@ -39,6 +49,8 @@ type ServerConfig struct {
 	// Namespace is the path of the network namespace of its host.
 	Namespace string   `json:"namespace"`
 	Ports     []uint16 `json:"ports"`
+	// IPv6 has it answer that beside IPv4.
+	IPv6 bool `json:"ipv6,omitempty"`
 	// Streams are TCP ports on which a connection is answered without end.
 	Streams []uint16 `json:"streams,omitempty"`
 }

@@ -8,9 +8,10 @@ import (
 // DownloadConfig are connections that last: each is opened once, and then read
 // from until the client stops.
 type DownloadConfig struct {
-	Target  netip.AddrPort `json:"target"`
-	Count   int            `json:"count"`
-	Sources []netip.Addr   `json:"sources"` // taken in turn
+	Targets []netip.AddrPort `json:"targets"`
+	Count   int              `json:"count"` // to each
+	// Sources are taken in turn, those of the target's family.
+	Sources []netip.Addr `json:"sources"`
 }
 
 // Download is the state of one of them.

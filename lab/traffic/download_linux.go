@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -59,21 +60,20 @@ func (d *download) read(conn net.Conn) {
 // runDownloads opens the connections, tells their state every tenth of a second,
 // and ends with a last word when it is told to stop.
 func runDownloads(ctx context.Context, cfg DownloadConfig, commands <-chan Command, out *lines) error {
-	if cfg.Count < 1 || len(cfg.Sources) == 0 {
-		return errors.New("downloads need a count and source addresses")
+	if cfg.Count < 1 || len(cfg.Targets) == 0 {
+		return errors.New("downloads need a count and a target")
 	}
 	var all []*download
-	for i := range cfg.Count {
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: cfg.Sources[i%len(cfg.Sources)].AsSlice()}, Timeout: 10 * time.Second}
-		conn, err := dialer.DialContext(ctx, "tcp", cfg.Target.String())
-		if err != nil {
-			return fmt.Errorf("opening download %d: %w", i+1, err)
+	for _, target := range cfg.Targets {
+		for i := range cfg.Count {
+			d, conn, err := cfg.open(ctx, target, i)
+			if err != nil {
+				return fmt.Errorf("opening download %d from %s: %w", i+1, target, err)
+			}
+			defer func() { _ = conn.Close() }()
+			all = append(all, d)
+			go d.read(conn)
 		}
-		defer func() { _ = conn.Close() }()
-		source := conn.LocalAddr().(*net.TCPAddr).AddrPort()
-		d := &download{state: Download{Source: source}, last: time.Now()}
-		all = append(all, d)
-		go d.read(conn)
 	}
 	if err := out.write(Message{Ready: true}); err != nil {
 		return fmt.Errorf("saying that the downloads are ready: %w", err)
@@ -102,6 +102,21 @@ func runDownloads(ctx context.Context, cfg DownloadConfig, commands <-chan Comma
 			}
 		}
 	}
+}
+
+// open makes the connection to a target that has this number.
+func (cfg DownloadConfig) open(ctx context.Context, target netip.AddrPort, number int) (*download, net.Conn, error) {
+	sources := slices.DeleteFunc(slices.Clone(cfg.Sources), func(a netip.Addr) bool { return a.Is4() != target.Addr().Is4() })
+	if len(sources) == 0 {
+		return nil, nil, errors.New("there is no source address of its family")
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: sources[number%len(sources)].AsSlice()}, Timeout: 10 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", target.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	source := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	return &download{state: Download{Source: source}, last: time.Now()}, conn, nil
 }
 
 // streams are the connections of a stream port.

@@ -11,21 +11,24 @@ const (
 )
 
 // flow returns the source of a request: neighbouring requests differ in both
-// address and port. Host numbers 1 to 254 of the first /24 are used.
+// address and port. Host numbers 1 to 254 are used.
 func flow(sources netip.Prefix, seq uint64) netip.AddrPort {
-	b := sources.Masked().Addr().As4()
-	b[3] = byte(1 + seq%254)
-	return netip.AddrPortFrom(netip.AddrFrom4(b), uint16(firstPort+seq/254%ports))
+	b := sources.Masked().Addr().AsSlice()
+	b[len(b)-1] = byte(1 + seq%254)
+	address, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(address, uint16(firstPort+seq/254%ports))
 }
 
 const (
-	ipHeader  = 20
-	udpHeader = 8
-	seqLength = 8
-	ownTTL    = 64
+	ipHeader   = 20
+	ipv6Header = 40
+	udpHeader  = 8
+	seqLength  = 8
+	ownTTL     = 64
 
-	protocolICMP = 1
-	protocolUDP  = 17
+	protocolICMP   = 1
+	protocolUDP    = 17
+	protocolICMPv6 = 58
 )
 
 // cookie begins every payload, so that stray packets are not taken for ours.
@@ -34,28 +37,36 @@ var cookie = [4]byte{'H', 'l', 'd', 'r'}
 // requestLength is the length of a request's payload.
 const requestLength = len(cookie) + seqLength
 
-// packetLength is the length of a request with its headers.
-const packetLength = ipHeader + udpHeader + requestLength
+// datagramLength is the length of a request with its UDP header.
+const datagramLength = udpHeader + requestLength
 
-// buildRequest writes a request into b, as an IPv4 packet whose identification
-// and header checksum are the kernel's to fill in.
-func buildRequest(b *[packetLength]byte, from, to netip.AddrPort, seq uint64) {
-	*b = [packetLength]byte{0: 0x45, 8: ownTTL, 9: protocolUDP}
-	binary.BigEndian.PutUint16(b[2:], uint16(packetLength))
-	src, dst := from.Addr().As4(), to.Addr().As4()
-	copy(b[12:], src[:])
-	copy(b[16:], dst[:])
-	udp := b[ipHeader:]
+// buildRequest appends a request to b, as an IP packet. Identification and header
+// checksum of IPv4 are the kernel's to fill in.
+func buildRequest(b []byte, from, to netip.AddrPort, seq uint64) []byte {
+	addresses := append(from.Addr().AsSlice(), to.Addr().AsSlice()...)
+	if from.Addr().Is4() {
+		b = append(b, 0x45, 0)
+		b = binary.BigEndian.AppendUint16(b, ipHeader+uint16(datagramLength))
+		b = append(b, 0, 0, 0, 0, ownTTL, protocolUDP, 0, 0)
+	} else {
+		b = append(b, 0x60, 0, 0, 0)
+		b = binary.BigEndian.AppendUint16(b, uint16(datagramLength))
+		b = append(b, protocolUDP, ownTTL)
+	}
+	b = append(b, addresses...)
+	b = append(b, make([]byte, datagramLength)...)
+	udp := b[len(b)-datagramLength:]
 	binary.BigEndian.PutUint16(udp[0:], from.Port())
 	binary.BigEndian.PutUint16(udp[2:], to.Port())
-	binary.BigEndian.PutUint16(udp[4:], uint16(packetLength-ipHeader))
+	binary.BigEndian.PutUint16(udp[4:], uint16(datagramLength))
 	putRequest(udp[udpHeader:], seq)
-	sum := onesSum(b[12:20], protocolUDP+uint32(packetLength-ipHeader))
+	sum := onesSum(addresses, protocolUDP+uint32(datagramLength))
 	check := ^fold16(onesSum(udp, sum))
 	if check == 0 {
 		check = 0xffff // zero would mean that there is none
 	}
 	binary.BigEndian.PutUint16(udp[6:], check)
+	return b
 }
 
 func putRequest(b []byte, seq uint64) {
@@ -86,14 +97,14 @@ type reply struct {
 	refused bool // an ICMP destination unreachable
 }
 
-// parseReply reads an IPv4 packet that arrived at one of the flow sources. ok is
+// parseReply reads an IP packet that arrived at one of the flow sources. ok is
 // false for packets that are none of ours.
 func parseReply(b []byte) (r reply, ok bool) {
-	protocol, body, ok := parseIPv4(b)
+	protocol, ttl, body, ok := parseIP(b)
 	if !ok {
 		return r, false
 	}
-	r.ttl = b[8]
+	r.ttl = ttl
 	switch protocol {
 	case protocolUDP:
 		if len(body) < udpHeader {
@@ -105,13 +116,13 @@ func parseReply(b []byte) (r reply, ok bool) {
 		}
 		r.server = string(name)
 		return r, true
-	case protocolICMP:
-		const unreachable, icmpHeader = 3, 8
-		if len(body) < icmpHeader || body[0] != unreachable {
+	case protocolICMP, protocolICMPv6:
+		const unreachable, unreachable6, icmpHeader = 3, 1, 8
+		if len(body) < icmpHeader || protocol == protocolICMP && body[0] != unreachable || protocol == protocolICMPv6 && body[0] != unreachable6 {
 			return r, false
 		}
 		// The error quotes the request.
-		protocol, inner, ok := parseIPv4(body[icmpHeader:])
+		protocol, _, inner, ok := parseIP(body[icmpHeader:])
 		if !ok || protocol != protocolUDP || len(inner) < udpHeader {
 			return r, false
 		}
@@ -122,15 +133,19 @@ func parseReply(b []byte) (r reply, ok bool) {
 	return r, false
 }
 
-func parseIPv4(b []byte) (protocol byte, body []byte, ok bool) {
-	if len(b) < ipHeader || b[0]>>4 != 4 {
-		return 0, nil, false
+// parseIP reads a packet of either family; of IPv6, one without extension headers.
+func parseIP(b []byte) (protocol, ttl byte, body []byte, ok bool) {
+	switch {
+	case len(b) >= ipv6Header && b[0]>>4 == 6:
+		return b[6], b[7], b[ipv6Header:], true
+	case len(b) >= ipHeader && b[0]>>4 == 4:
+		header := int(b[0]&15) * 4
+		if header < ipHeader || len(b) < header {
+			return 0, 0, nil, false
+		}
+		return b[9], b[8], b[header:], true
 	}
-	header := int(b[0]&15) * 4
-	if header < ipHeader || len(b) < header {
-		return 0, nil, false
-	}
-	return b[9], b[header:], true
+	return 0, 0, nil, false
 }
 
 // cutRequest splits a payload into the number and what follows it.

@@ -3,6 +3,7 @@ package traffic
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -78,7 +79,7 @@ func serve(cfg ServerConfig) (*server, error) {
 func (s *server) open(cfg ServerConfig, kind int, port uint16, answer func(fd int, name string) error) error {
 	opened := make(chan error)
 	s.threads.Go(func() {
-		fd, err := listen(cfg.Namespace, kind, port)
+		fd, err := listen(cfg, kind, port)
 		if err == nil {
 			s.sockets = append(s.sockets, fd)
 		}
@@ -108,28 +109,33 @@ func (s *server) close() {
 
 // listen opens a socket in a namespace, and leaves its thread there for good. The
 // socket blocks: the runtime's poller would cost several wake-ups a request.
-func listen(namespace string, kind int, port uint16) (fd int, err error) {
+func listen(cfg ServerConfig, kind int, port uint16) (fd int, err error) {
 	runtime.LockOSThread()
-	ns, err := netns.GetFromPath(namespace)
+	ns, err := netns.GetFromPath(cfg.Namespace)
 	if err != nil {
-		return -1, fmt.Errorf("opening %s: %w", namespace, err)
+		return -1, fmt.Errorf("opening %s: %w", cfg.Namespace, err)
 	}
 	defer func() { _ = ns.Close() }()
 	if err := netns.Set(ns); err != nil {
-		return -1, fmt.Errorf("entering %s: %w", namespace, err)
+		return -1, fmt.Errorf("entering %s: %w", cfg.Namespace, err)
 	}
-	if fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
+	// A socket of IPv6 receives IPv4 too.
+	any, level, option := netip.IPv4Unspecified(), unix.SOL_IP, unix.IP_PKTINFO
+	if cfg.IPv6 {
+		any, level, option = netip.IPv6Unspecified(), unix.SOL_IPV6, unix.IPV6_RECVPKTINFO
+	}
+	if fd, err = unix.Socket(domain(any), kind|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	steps := []error{
 		// Connections that ended a moment ago do not keep the port.
 		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)),
-		os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)})),
+		os.NewSyscallError("bind", unix.Bind(fd, socketAddress(netip.AddrPortFrom(any, port)))),
 	}
 	if kind == unix.SOCK_STREAM {
 		steps = append(steps, os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN)))
 	} else {
-		steps = append(steps, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_PKTINFO, 1)))
+		steps = append(steps, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, 1)))
 	}
 	if err := errors.Join(steps...); err != nil {
 		_ = unix.Close(fd)
@@ -150,28 +156,33 @@ func echo(fd int, name string) error {
 		if err != nil || from == nil {
 			return os.NewSyscallError("recvmsg", err)
 		}
-		local, ok := destination(control[:controlLength])
-		if n != requestLength || !ok {
+		local := sentTo(control[:controlLength])
+		if n != requestLength || local == nil {
 			continue // no request: an answer is never answered
 		}
 		// What cannot be sent is lost, and the client will say so.
-		_ = unix.Sendmsg(fd, append(buffer[:n], name...), unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: local}), from, 0)
+		_ = unix.Sendmsg(fd, append(buffer[:n], name...), local, from, 0)
 	}
 }
 
-// destination finds in the control messages where a datagram was sent to.
-func destination(control []byte) (address [4]byte, ok bool) {
+// sentTo finds in the control messages where a datagram was sent to, and returns
+// the control message that sends the answer from there. Without one it is nil.
+func sentTo(control []byte) []byte {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return address, false
+		return nil
 	}
 	for _, m := range messages {
+		switch {
 		// struct in_pktinfo: interface, local address, destination of the header.
-		if m.Header.Level == unix.SOL_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo {
-			return [4]byte(m.Data[8:12]), true
+		case m.Header.Level == unix.SOL_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
+			return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(m.Data[8:12])})
+		// struct in6_pktinfo: destination of the header, interface.
+		case m.Header.Level == unix.SOL_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
+			return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: [16]byte(m.Data[:16])})
 		}
 	}
-	return address, false
+	return nil
 }
 
 // greet answers each connection with the name and closes it, until the socket is

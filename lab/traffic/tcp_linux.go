@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -34,8 +35,8 @@ type attempt struct {
 
 // open prepares the stream. Connections are non-blocking sockets under one epoll.
 func (cfg TCPConfig) open(s *stream) (func(context.Context) error, error) {
-	if !cfg.Target.Addr().Is4() || len(cfg.Sources) == 0 {
-		return nil, fmt.Errorf("connecting to %s: needs an IPv4 target and source addresses", cfg.Target)
+	if len(cfg.Sources) == 0 {
+		return nil, fmt.Errorf("connecting to %s: needs source addresses", cfg.Target)
 	}
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -48,7 +49,7 @@ func (cfg TCPConfig) open(s *stream) (func(context.Context) error, error) {
 
 // connect begins request seq.
 func (c *connections) connect(seq uint64) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(domain(c.cfg.Target.Addr()), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
@@ -63,8 +64,8 @@ func (c *connections) connect(seq uint64) error {
 }
 
 func (c *connections) begin(fd int, seq uint64) error {
-	source := &unix.SockaddrInet4{Addr: c.cfg.Sources[seq%uint64(len(c.cfg.Sources))].As4()}
-	target := &unix.SockaddrInet4{Addr: c.cfg.Target.Addr().As4(), Port: int(c.cfg.Target.Port())}
+	source := socketAddress(netip.AddrPortFrom(c.cfg.Sources[seq%uint64(len(c.cfg.Sources))], 0))
+	target := socketAddress(c.cfg.Target)
 	for _, err := range []error{
 		// The port is chosen when the whole connection is known, so many share it.
 		unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),

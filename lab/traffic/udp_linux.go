@@ -23,10 +23,10 @@ const readEvery = 20 * time.Millisecond
 // socket that sees what is addressed to the flow sources, with its time to live
 // and the kernel's time of arrival: a client that is late to read blames nobody.
 func (cfg UDPConfig) open(s *stream) (func(context.Context) error, error) {
-	if !cfg.Target.Addr().Is4() || !cfg.Sources.Addr().Is4() || cfg.Sources.Bits() > 24 {
-		return nil, fmt.Errorf("sending UDP requests to %s from %s: needs an IPv4 target and an IPv4 /24", cfg.Target, cfg.Sources)
+	if cfg.Target.Addr().BitLen() != cfg.Sources.Addr().BitLen() || cfg.Sources.Addr().BitLen()-cfg.Sources.Bits() < 8 {
+		return nil, fmt.Errorf("sending UDP requests to %s from %s: needs sources of the target's family, 256 addresses at least", cfg.Target, cfg.Sources)
 	}
-	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	raw, err := unix.Socket(domain(cfg.Target.Addr()), unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
 		return nil, fmt.Errorf("opening a raw socket: %w", os.NewSyscallError("socket", err))
 	}
@@ -35,11 +35,11 @@ func (cfg UDPConfig) open(s *stream) (func(context.Context) error, error) {
 		_ = unix.Close(raw)
 		return nil, fmt.Errorf("opening a packet socket on %s: %w", cfg.Interface, err)
 	}
-	target := &unix.SockaddrInet4{Addr: cfg.Target.Addr().As4()}
-	var packet [packetLength]byte
+	target := socketAddress(netip.AddrPortFrom(cfg.Target.Addr(), 0))
+	var packet []byte
 	s.send = func(seq uint64) error {
-		buildRequest(&packet, flow(cfg.Sources, seq), cfg.Target, seq)
-		return unix.Sendto(raw, packet[:], 0, target)
+		packet = buildRequest(packet[:0], flow(cfg.Sources, seq), cfg.Target, seq)
+		return unix.Sendto(raw, packet, 0, target)
 	}
 	return func(ctx context.Context) error {
 		defer func() { _ = unix.Close(raw) }()
@@ -48,7 +48,7 @@ func (cfg UDPConfig) open(s *stream) (func(context.Context) error, error) {
 	}, nil
 }
 
-// openCapture opens a packet socket for IPv4 packets to the addresses of network.
+// openCapture opens a packet socket for IP packets to the addresses of network.
 func openCapture(name string, network netip.Prefix) (fd int, err error) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
@@ -79,7 +79,11 @@ func openCapture(name string, network netip.Prefix) (fd int, err error) {
 			return -1, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	at := &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IP), Ifindex: ifi.Index}
+	protocol := uint16(unix.ETH_P_IP)
+	if network.Addr().Is6() {
+		protocol = unix.ETH_P_IPV6
+	}
+	at := &unix.SockaddrLinklayer{Protocol: networkOrder(protocol), Ifindex: ifi.Index}
 	if err := unix.Bind(fd, at); err != nil {
 		return -1, os.NewSyscallError("bind", err)
 	}
@@ -90,16 +94,24 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// destinationFilter passes IPv4 packets to network.
+// destinationFilter passes IP packets to network.
 func destinationFilter(network netip.Prefix) (*unix.SockFprog, error) {
-	b := network.Masked().Addr().As4()
-	raw, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 16, Size: 4}, // destination address
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(0) << (32 - network.Bits())},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(b[:]), SkipTrue: 1},
-		bpf.RetConstant{Val: 0xffff},
-		bpf.RetConstant{Val: 0},
-	})
+	offset := uint32(16) // of the destination in an IPv4 header
+	if network.Addr().Is6() {
+		offset = 24
+	}
+	var instructions []bpf.Instruction
+	address := network.Masked().Addr().AsSlice()
+	for bits := network.Bits(); bits > 0; bits -= 32 {
+		instructions = append(instructions,
+			bpf.LoadAbsolute{Off: offset, Size: 4},
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(0) << max(32-bits, 0)},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(address), SkipTrue: 1},
+			bpf.RetConstant{Val: 0},
+		)
+		offset, address = offset+4, address[4:]
+	}
+	raw, err := bpf.Assemble(append(instructions, bpf.RetConstant{Val: 0xffff}))
 	if err != nil {
 		return nil, fmt.Errorf("assembling a filter: %w", err)
 	}
