@@ -21,6 +21,7 @@ type machine struct {
 	packet *Packet
 	registers
 	action action
+	remark *remark
 }
 
 // step is one expression: whether the packet goes on.
@@ -39,6 +40,7 @@ func (c *compiler) rule(label string, exprs []expr.Any) rule {
 				return no, action{}
 			}
 		}
+		m.action.remark = m.remark
 		return matches, m.action
 	}}
 }
@@ -50,8 +52,11 @@ func (c *compiler) step(e expr.Any) step {
 	switch e := e.(type) {
 	case *expr.Meta:
 		return func(m *machine) truth {
-			if !e.SourceRegister {
+			switch {
+			case !e.SourceRegister:
 				m.load(e.Register, m.packet.meta(e.Key))
+			case e.Key == expr.MetaKeyMARK:
+				m.remark = m.marking(e.Register)
 			}
 			return yes
 		}
@@ -97,7 +102,7 @@ func (c *compiler) step(e expr.Any) step {
 	case *expr.Match:
 		return c.match(e)
 	case *expr.Target:
-		return c.target(e.Name)
+		return c.target(e)
 	}
 	return uncertain // what may be matched or loaded here is not known
 }
@@ -141,7 +146,10 @@ func (p *Packet) meta(key expr.MetaKey) []byte {
 	case expr.MetaKeyOIFNAME:
 		return name(p.Out)
 	case expr.MetaKeyMARK:
-		return make([]byte, 4)
+		if p.mark.Unclear {
+			return nil
+		}
+		return binary.NativeEndian.AppendUint32(nil, p.mark.Value)
 	}
 	return nil
 }
@@ -225,7 +233,16 @@ func (c *compiler) lookup(e *expr.Lookup) step {
 	}
 }
 
-func (c *compiler) action(v verdict) action { return action{v.kind, c.chains[v.chain]} }
+func (c *compiler) action(v verdict) action { return action{kind: v.kind, target: c.chains[v.chain]} }
+
+// marking sets the mark to the value of a register.
+func (m *machine) marking(register uint32) *remark {
+	value, ok := m.read(register, 4)
+	if !ok {
+		return &remark{unclear: true}
+	}
+	return &remark{mask: ^uint32(0), flip: binary.NativeEndian.Uint32(value)}
+}
 
 func (c *compiler) verdict(v verdict) step {
 	return func(m *machine) truth { m.action = c.action(v); return yes }
@@ -265,11 +282,17 @@ func conntrack(info xt.ConntrackMtinfo2) step {
 }
 
 // target is one of iptables' targets other than a verdict.
-func (c *compiler) target(name string) step {
-	switch name {
+func (c *compiler) target(e *expr.Target) step {
+	switch e.Name {
+	case "MARK", "CONNMARK":
+		change := &remark{unclear: true}
+		if info, ok := e.Info.(*xt.Unknown); ok {
+			change = targetMark(e.Name, *info)
+		}
+		return func(m *machine) truth { m.remark = change; return yes }
 	case "REJECT":
 		return c.verdict(verdict{kind: drop})
-	case "LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "NOTRACK", "DSCP", "TOS", "TTL", "HL", "CHECKSUM", "CLASSIFY",
+	case "LOG", "NFLOG", "TCPMSS", "CT", "NOTRACK", "DSCP", "TOS", "TTL", "HL", "CHECKSUM", "CLASSIFY",
 		"SNAT", "DNAT", "MASQUERADE", "REDIRECT", "TRACE", "SET":
 		return passes
 	}

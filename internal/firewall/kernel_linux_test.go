@@ -186,3 +186,57 @@ func TestFollowThroughIP6TablesOfOld(t *testing.T) {
 		t.Errorf("IPv4 advert: %+v, want it to pass", got)
 	}
 }
+
+func TestFollowTellsTheMark(t *testing.T) {
+	pre := func(priority, rules string) string {
+		return "table ip t" + priority + " { chain c { type filter hook prerouting priority " + priority + ";\n" + rules + "\n}\nchain other { meta mark set 9\n}\n}\n"
+	}
+	nft, restore := []string{"nft", "-f", "-"}, []string{"iptables-nft-restore"}
+	const mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n"
+	old := []string{"iptables-legacy-restore"}
+	tests := []struct {
+		name, rules string
+		argv        []string
+		want        uint32
+		by          string
+		unclear     bool
+	}{
+		{"none", pre("0", ""), nft, 0, "", false},
+		{"set", pre("0", "tcp dport 80 meta mark set 7"), nft, 7, "rule with handle", false},
+		{"set, and accepted", pre("0", "tcp dport 80 meta mark set 7 accept"), nft, 7, "rule with handle", false},
+		{"of another port", pre("0", "tcp dport 81 meta mark set 7"), nft, 0, "", false},
+		{"shadowed by a later chain", pre("0", "tcp dport 80 meta mark set 7") + pre("10", "meta mark set 8"), nft, 8, "table ip t10", false},
+		{"asked for", pre("0", "meta mark set 7") + pre("10", "meta mark 7 meta mark set 8"), nft, 8, "table ip t10", false},
+		{"set in another chain", pre("0", "jump other"), nft, 9, "chain other", false},
+		{"perhaps set", pre("0", "meta mark set 7\nip saddr 198.51.100.0/24 meta mark set 8"), nft, 7, "rule with handle", true},
+		{"perhaps set in another chain", pre("0", "ip saddr 198.51.100.0/24 jump other"), nft, 0, "chain other", true},
+		{"set by what is not known", pre("0", "meta mark set ct mark"), nft, 0, "rule with handle", true},
+		{"and for certain after that", pre("0", "meta mark set ct mark\nmeta mark set 7"), nft, 7, "rule with handle", false},
+		{"by iptables", mangle + "-A PREROUTING -p tcp -m tcp --dport 80 -j MARK --set-mark 7\nCOMMIT\n", restore, 7, "PREROUTING", false},
+		{"some bits, by iptables of old", mangle + "-A PREROUTING -j MARK --set-mark 7\n-A PREROUTING -j MARK --set-xmark 0x10/0x1\nCOMMIT\n", old, 0x16, "rule 2 of chain PREROUTING", false},
+		{"of the connection", mangle + "-A PREROUTING -j CONNMARK --restore-mark\nCOMMIT\n", restore, 0, "PREROUTING", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			argv := append([]string{program(t, tt.argv[0])}, tt.argv[1:]...)
+			got := in(t, tt.rules, argv...).Follow(Prerouting, anybody)
+			if m := got.Mark; got.Fate != Passes || m.Value != tt.want || m.Unclear != tt.unclear || !strings.Contains(m.By, tt.by) || (tt.by == "") != (m.By == "") {
+				t.Errorf("Follow = %+v, want mark %d by %q, unclear %v", got, tt.want, tt.by, tt.unclear)
+			}
+		})
+	}
+}
+
+func TestFollowKnowsTheTypeOfICMP(t *testing.T) {
+	solicitation := Packet{In: "eth0", Source: peer6, Destination: group6, Protocol: 58, Type: 135, State: Untracked}
+	nft := program(t, "nft")
+	for rules, want := range map[string]Fate{
+		"icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept": Passes,
+		"icmpv6 type nd-router-advert accept":                            Dropped,
+		"ct state untracked accept":                                      Passes,
+	} {
+		if got := in(t, input("drop", rules), nft, "-f", "-").Follow(Input, solicitation); got.Fate != want {
+			t.Errorf("%s: %+v, want %s", rules, got, want)
+		}
+	}
+}

@@ -175,8 +175,11 @@ func (p *legacyParser) action(e legacyEntry) (action, error) {
 	if e.target == "REJECT" {
 		return action{kind: drop}, nil
 	}
+	if e.target == "MARK" || e.target == "CONNMARK" {
+		return action{kind: next, remark: targetMark(e.target, e.rest)}, nil
+	}
 	if e.target != "" {
-		return action{kind: next}, nil // LOG, MARK and the like decide nothing
+		return action{kind: next}, nil // LOG and the like decide nothing
 	}
 	if len(e.rest) < 4 {
 		return action{}, errShort
@@ -200,7 +203,7 @@ func (p *legacyParser) action(e legacyEntry) (action, error) {
 		if e.data[p.flags]&goes != 0 {
 			kind = jumpForGood
 		}
-		return action{kind, p.at[uint32(v)]}, nil
+		return action{kind: kind, target: p.at[uint32(v)]}, nil
 	}
 }
 

@@ -40,13 +40,26 @@ type Packet struct {
 	ARP                       bool   // an ARP request of Source for Destination
 	Protocol                  uint8  // of IP
 	SourcePort, Port          uint16 // with TCP, UDP and SCTP
+	Type                      uint8  // with ICMP and ICMPv6
 	State                     State
+	mark                      Mark
+}
+
+// Mark is the firewall mark of a packet.
+type Mark struct {
+	Value uint32
+	// By is the rule that set it last; empty if none did.
+	By string
+	// Unclear is set where a rule may have set another one.
+	Unclear bool
 }
 
 const (
-	protoTCP  = 6
-	protoUDP  = 17
-	protoSCTP = 132
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoICMPv6 = 58
+	protoSCTP   = 132
 
 	etherIPv4 = 0x0800
 	etherARP  = 0x0806
@@ -101,8 +114,11 @@ func (p *Packet) hides(offset, length int) bool {
 	return p.AnySource && overlaps(source) || p.AnyDestination && overlaps(destination)
 }
 
-// transport returns the ports, as far as there are any.
+// transport returns the ports, or the type and code of ICMP, as far as there are any.
 func (p *Packet) transport() []byte {
+	if p.Protocol == protoICMP || p.Protocol == protoICMPv6 {
+		return []byte{p.Type, 0}
+	}
 	if !p.ported() {
 		return nil
 	}

@@ -54,6 +54,14 @@ func truthOf(b bool) truth {
 type action struct {
 	kind   kind
 	target *chain
+	remark *remark // nil: the mark stays
+}
+
+// remark is a change of the mark: the bits of mask are cleared, then those of flip
+// turned over.
+type remark struct {
+	mask, flip uint32
+	unclear    bool // what it does is not known
 }
 
 type kind uint8
@@ -83,6 +91,7 @@ const (
 type Decision struct {
 	Fate Fate
 	Rule string
+	Mark Mark // as the packet leaves the hook
 }
 
 // Follow says what becomes of a packet at a hook.
@@ -90,9 +99,15 @@ func (r *Ruleset) Follow(hook Hook, p Packet) Decision {
 	if r == nil {
 		return Decision{Fate: Passes}
 	}
+	d := r.follow(hook, &p)
+	d.Mark = p.mark
+	return d
+}
+
+func (r *Ruleset) follow(hook Hook, p *Packet) Decision {
 	unclear := ""
-	for _, c := range r.at(hook, &p) {
-		w := walk{packet: &p}
+	for _, c := range r.at(hook, p) {
+		w := walk{packet: p}
 		end := w.through(c, 0)
 		if end == next || end == leave {
 			end = accept
@@ -105,9 +120,9 @@ func (r *Ruleset) Follow(hook Hook, p Packet) Decision {
 		switch {
 		case end == drop && w.mayAccept == "":
 			if unclear != "" {
-				return Decision{Unclear, unclear}
+				return Decision{Fate: Unclear, Rule: unclear}
 			}
-			return Decision{Dropped, w.last}
+			return Decision{Fate: Dropped, Rule: w.last}
 		case end == drop:
 			unclear = cmp.Or(unclear, w.mayAccept)
 		case w.mayDrop != "":
@@ -115,7 +130,7 @@ func (r *Ruleset) Follow(hook Hook, p Packet) Decision {
 		}
 	}
 	if unclear != "" {
-		return Decision{Unclear, unclear}
+		return Decision{Fate: Unclear, Rule: unclear}
 	}
 	return Decision{Fate: Passes}
 }
@@ -141,6 +156,7 @@ type walk struct {
 	last   string // the rule that dropped it
 	// mayAccept and mayDrop are rules that would have, if they matched.
 	mayAccept, mayDrop string
+	perhaps            bool // the chain is perhaps not entered
 }
 
 // deepest is how many jumps the kernel allows (NFT_JUMP_STACK_SIZE).
@@ -149,6 +165,9 @@ const deepest = 16
 func (w *walk) through(c *chain, depth int) kind {
 	for _, r := range c.rules {
 		matches, does := r.decide(w.packet)
+		if matches != no && does.remark != nil {
+			w.packet.mark.change(*does.remark, r.label, matches == maybe || w.perhaps)
+		}
 		if matches == no || does.kind == next {
 			continue
 		}
@@ -185,7 +204,10 @@ func (w *walk) through(c *chain, depth int) kind {
 // jump follows a jump; what a chain decides that is perhaps not entered is only
 // perhaps decided.
 func (w *walk) jump(target *chain, depth int, matches truth, label string) kind {
+	before := w.perhaps
+	w.perhaps = before || matches == maybe
 	end := w.through(target, depth)
+	w.perhaps = before
 	if matches == yes {
 		return end
 	}
@@ -196,4 +218,15 @@ func (w *walk) jump(target *chain, depth int, matches truth, label string) kind 
 		w.mayDrop = cmp.Or(w.mayDrop, label)
 	}
 	return next
+}
+
+// change notes what a rule does to the mark, or perhaps does.
+func (m *Mark) change(r remark, by string, perhaps bool) {
+	value := m.Value&^r.mask ^ r.flip
+	switch {
+	case r.unclear, perhaps && value != m.Value:
+		m.By, m.Unclear = by, true
+	case !perhaps:
+		m.Value, m.By, m.Unclear = value, by, m.Unclear && r.mask != ^uint32(0)
+	}
 }

@@ -1,5 +1,7 @@
 package firewall
 
+import "encoding/binary"
+
 // What the extensions of iptables look at, as the kernel encodes it.
 
 // Bits of invflags of the tcp and udp matches.
@@ -35,4 +37,13 @@ func stateMatch(state State, mask uint16, inverted bool) truth {
 		bit = 1 << 8
 	}
 	return truthOf((mask&bit != 0) != inverted)
+}
+
+// targetMark is what iptables' MARK does (struct xt_mark_tginfo2: mark, mask).
+// CONNMARK may bring back any.
+func targetMark(name string, info []byte) *remark {
+	if name != "MARK" || len(info) < 8 {
+		return &remark{unclear: true}
+	}
+	return &remark{mask: binary.NativeEndian.Uint32(info[4:]), flip: binary.NativeEndian.Uint32(info)}
 }
