@@ -9,7 +9,7 @@ BIN         := bin/haldir
 
 # Packages whose tests need ip_vs or the tunnel modules. They run in the guest
 # kernel where this one lacks them.
-GUEST_TESTS := ./ipvsctl/ipvsnl ./internal/netif ./realserver ./lab
+GUEST_TESTS := ./ipvsctl/ipvsnl ./internal/netif ./internal/doctor ./realserver ./lab
 
 export CGO_ENABLED = 0
 # Programs that Debian keeps out of an ordinary user's path.

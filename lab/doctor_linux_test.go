@@ -1,17 +1,27 @@
 package lab
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"github.com/haldir-lb/haldir/internal/testenv"
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
+	"github.com/haldir-lb/haldir/lab/guest"
 )
 
 // examine runs haldir doctor on a node and returns the kinds of its findings, but
@@ -49,11 +59,59 @@ func (p *pair) expectFindings(n *Node, want ...string) {
 	}
 }
 
-func TestTheDoctorFindsNothingInAHealthyPair(t *testing.T) {
-	p := newPair(t, DefaultSpec(ForwardNone))
+func TestTheDoctorFindsNothingInAHealthyPairAndWhatDirectorsTellOtherwise(t *testing.T) {
+	if _, inside := guest.Inside(); inside {
+		t.Skip("any kernel will do: tested outside of the guest")
+	}
+	spec := DefaultSpec(ForwardNone)
+	const refresh = `refresh = "8s"`
+	spec.Lab.Extra = "[vrrp.garp]\n" + refresh + "\n"
+	p := newPair(t, spec)
 	for _, name := range []string{"d1", "d2", Client} {
 		p.expectFindings(p.Node(name))
 	}
+
+	// d2 starts with another file, where a switch lets no ARP through to it.
+	p.must(p.d2.StopDirector(bound(t, patience)))
+	p.must(p.d2.Do(func() error { return dropARP(Interface) }))
+	text, err := os.ReadFile(p.ConfigPath)
+	p.must(err)
+	p.must(os.WriteFile(p.ConfigPath, bytes.Replace(text, []byte(refresh), []byte(`refresh = "9s"`), 1), 0o600))
+	p.must(p.d2.StartDirector())
+	restarted := p.state(p.d2, "backup").Since
+	p.must(Await(bound(t, patience), "the doctor of d1 to find both", func(ctx context.Context) error {
+		status, err := p.d1.Status(ctx)
+		if err != nil {
+			return err
+		}
+		const told = 5 * time.Second // by which d2 would have said that it heard of it
+		if at := status.Routers[0].Addresses[0].Announced; !at.After(restarted) || status.At.Sub(at) < told {
+			return errors.New("d1 has not announced the address again")
+		}
+		if d := cmp.Diff([]string{"config-differs", "announcements-unheard"}, p.examine(p.d1, "--no-probe")); d != "" {
+			return fmt.Errorf("findings (-want +got):\n%s", d)
+		}
+		return nil
+	}))
+}
+
+// dropARP drops what ARP comes in by an interface, before anybody hears it.
+func dropARP(name string) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: muteTable})
+	chain := conn.AddChain(&nftables.Chain{
+		Table: table, Name: "ingress", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookIngress,
+		Priority: nftables.ChainPriorityFilter, Device: name,
+	})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: unix.NFT_REG_1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP)},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	return conn.Flush()
 }
 
 func TestTheDoctorAndTheTraceInClustersWithIPVS(t *testing.T) {

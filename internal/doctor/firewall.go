@@ -17,6 +17,8 @@ var firewallKinds = []Kind{
 	{"firewall-service", Fault, "clients get no answer"},
 	{"firewall-checks", Fault, "every check fails, and the real server is taken for dead"},
 	{"ipvs-conntrack", Fault, "the firewall takes replies of NAT services for invalid and drops them"},
+	{"firewall-peers", Warning, "the directors cannot tell one another of different configurations, judgements or announcements that were not heard"},
+	{"firewall-sync", Fault, "the other director does not learn this one's connections: they break when it takes over"},
 	{"firewall-unclear", Note, "this may be dropped; the doctor cannot tell"},
 }
 
@@ -27,6 +29,8 @@ const anyPort = 40000
 const (
 	protoICMP   = 1
 	protoIPIP   = 4
+	protoIPv6   = 41 // IPv6 in either
+	protoGRE    = 47
 	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58
@@ -49,12 +53,14 @@ func (p *patient) firewall() {
 		return
 	}
 	f := &gate{patient: p, reported: map[string]bool{}}
-	for _, v := range p.routers {
+	for _, v := range p.families() {
 		f.adverts(v)
+		f.messages(v)
 		for _, prefix := range v.Addresses {
 			f.question(v.Interface, prefix.Addr())
 		}
 	}
+	f.connections()
 	for _, s := range p.served() {
 		f.balanced(s)
 	}
@@ -95,50 +101,6 @@ func (f *gate) pass(id, what string, hooks []firewall.Hook, packet firewall.Pack
 	}
 }
 
-func (f *gate) adverts(v config.VRRP) {
-	own := f.ownAddress(v.Interface, netip.IPv4Unspecified())
-	group := netip.AddrFrom4([4]byte{224, 0, 0, 18})
-	if !own.IsValid() {
-		return
-	}
-	in := firewall.Packet{In: v.Interface, Source: somebody(own), AnySource: true, Destination: group, Protocol: protoVRRP, State: firewall.New}
-	out := firewall.Packet{Out: v.Interface, Source: own, Destination: group, Protocol: protoVRRP, State: firewall.New}
-	if len(v.Peers) == 0 {
-		f.pass("firewall-vrrp", "VRRP adverts that come in by "+v.Interface, inbound, in)
-		f.pass("firewall-vrrp", "VRRP adverts that go out by "+v.Interface, outbound, out)
-		return
-	}
-	for _, peer := range v.Peers {
-		if len(f.Host.Has(peer)) > 0 || peer.Is4() != own.Is4() {
-			continue
-		}
-		in.Source, in.AnySource, in.Destination, out.Destination = peer, false, own, peer
-		f.pass("firewall-vrrp", "VRRP adverts from "+peer.String(), inbound, in)
-		f.pass("firewall-vrrp", "VRRP adverts to "+peer.String(), outbound, out)
-	}
-}
-
-// ownAddress is an address of an interface that is not a virtual one.
-func (p *patient) ownAddress(ifname string, like netip.Addr) netip.Addr {
-	for _, a := range p.Host.Addresses {
-		if _, virtual := p.directs(a.Prefix.Addr()); a.Interface == ifname && !virtual && a.Prefix.Addr().Is4() == like.Is4() {
-			return a.Prefix.Addr()
-		}
-	}
-	return netip.Addr{}
-}
-
-// question is an ARP request for an address, and its answer.
-func (f *gate) question(ifname string, addr netip.Addr) {
-	if !addr.Is4() {
-		return
-	}
-	f.pass("firewall-arp", "ARP requests for "+addr.String(), []firewall.Hook{firewall.Ingress, firewall.Input},
-		firewall.Packet{In: ifname, ARP: true, Source: somebody(addr), AnySource: true, Destination: addr})
-	f.pass("firewall-arp", "ARP answers for "+addr.String(), []firewall.Hook{firewall.Output},
-		firewall.Packet{Out: ifname, ARP: true, Source: addr, Destination: somebody(addr), AnyDestination: true})
-}
-
 // balanced follows the packets of a service through its director.
 func (f *gate) balanced(s config.Service) {
 	for _, listen := range s.Endpoints() {
@@ -169,7 +131,8 @@ func (f *gate) forwarded(s config.Service, real config.Real, listen netip.AddrPo
 		at := realPort(real, listen)
 		request.Destination, request.Port = at.Addr(), at.Port()
 	case "tun":
-		request = firewall.Packet{Out: by, Source: f.ownAddress(by, real.Address), Destination: real.Address, Protocol: protoIPIP, State: firewall.New}
+		request = wrapping(s, real, listen.Addr())
+		request.Out, request.Source = by, f.ownAddress(by, real.Address)
 		if !request.Source.IsValid() {
 			return
 		}
@@ -242,9 +205,9 @@ func (f *gate) served(d duty) {
 		at := destination(d, listen)
 		in := d.ifname
 		if d.service.Forward == ipvsctl.TUN.String() {
-			f.pass("firewall-service", fmt.Sprintf("tunnelled packets of service %s", d.service.Name), inbound, firewall.Packet{
-				In: d.ifname, Source: somebody(d.real.Address), AnySource: true, Destination: d.real.Address, Protocol: protoIPIP, State: firewall.New,
-			})
+			outer := wrapping(d.service, d.real, listen.Addr())
+			outer.In, outer.Source, outer.AnySource = d.ifname, somebody(d.real.Address), true
+			f.pass("firewall-service", fmt.Sprintf("tunnelled packets of service %s", d.service.Name), inbound, outer)
 			for _, a := range f.Host.Has(listen.Addr()) {
 				in = a.Interface
 			}
@@ -259,4 +222,18 @@ func (f *gate) served(d duty) {
 			Protocol: protocol, SourcePort: at.Port(), Port: anyPort, State: firewall.Established,
 		})
 	}
+}
+
+// wrapping is a packet around one for a virtual address, on its way to a real server.
+func wrapping(s config.Service, real config.Real, vip netip.Addr) firewall.Packet {
+	outer := firewall.Packet{Destination: real.Address, Protocol: protoIPIP, State: firewall.New}
+	switch tunnel := s.Attributes.Tunnel; {
+	case tunnel.Type == "gre":
+		outer.Protocol = protoGRE
+	case tunnel.Type == "gue":
+		outer.Protocol, outer.SourcePort, outer.Port = protoUDP, anyPort, tunnel.Port
+	case vip.Is6():
+		outer.Protocol = protoIPv6
+	}
+	return outer
 }

@@ -38,79 +38,139 @@ func chain(hook, policy, rules string) string {
 	return "table inet f {\nchain c {\ntype filter hook " + hook + " priority 0; policy " + policy + ";\n" + rules + "\n}\n}\n"
 }
 
-func checked(w *ward) *ward {
-	w.cfg.Services[0].Checks = []config.Check{{Type: "http"}}
+const (
+	letVRRP    = "meta l4proto 112 accept\n"
+	letWeb     = "tcp dport 80 accept\n"
+	letReplies = "ct state established accept\n"
+	letND      = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+	letPeers   = "udp dport 9513 accept\n"
+	arpHead    = "table arp f {\nchain c {\ntype filter hook input priority 0;\n"
+)
+
+// checks gives a host's services checks.
+func checks(host func(*testing.T, string) *ward) func(*testing.T, string) *ward {
+	return func(t *testing.T, mode string) *ward {
+		w := host(t, mode)
+		w.cfg.Services[0].Checks = []config.Check{{Type: "http"}}
+		return w
+	}
+}
+
+func rules(text string) func(*ward) { return func(w *ward) { w.nft(text) } }
+
+func TestFirewallsThatDropAreFound(t *testing.T) {
+	native(t)
+	playAll(t, firewallFaults)
+}
+
+var firewallFaults = []fault{
+	{"all is let in that matters", checks(director), "dr", rules(closed(letVRRP + letND + letPeers + letWeb + letReplies)), nil, "", ""},
+	{
+		"adverts are dropped", checks(director), "dr", rules(closed(letND + letPeers + letWeb + letReplies)),
+		[]string{"firewall-vrrp"}, "the firewall drops VRRP adverts that come in by eth0", "at the hook input: policy of chain c of table inet f",
+	},
+	{
+		"own adverts are dropped", checks(director), "dr", rules(chain("output", "accept", "meta l4proto 112 drop")),
+		[]string{"firewall-vrrp"}, "the firewall drops VRRP adverts that go out by eth0", "at the hook output: rule with handle",
+	},
+	{
+		"adverts from somebody alone", checks(director), "dr", rules(closed("ip saddr 192.0.2.3 ip protocol 112 accept\nmeta nfproto ipv6 accept\n" + letPeers + letWeb + letReplies)),
+		[]string{"firewall-unclear"}, "whether the firewall lets pass VRRP adverts that come in by eth0 is not clear", "at the hook input: rule with handle",
+	},
+	{
+		"requests are dropped", checks(director), "dr", rules(closed(letVRRP + letND + letPeers + letReplies)),
+		[]string{"firewall-service"}, "the firewall drops requests for 192.0.2.100:80 (service web)", "policy",
+	},
+	{
+		"what is forwarded is dropped", checks(director), "dr", rules(chain("output", "accept", "ip daddr 192.0.2.100 drop")),
+		[]string{"firewall-service"}, "the firewall drops what service web forwards to 192.0.2.11", "at the hook output: rule",
+	},
+	{
+		"answers to checks are dropped", checks(director), "dr", rules(closed(letVRRP + letND + letPeers + letWeb)),
+		[]string{"firewall-checks"}, "the firewall drops answers to checks of 192.0.2.11 (service web)", "policy",
+	},
+	{
+		"checks are dropped", checks(director), "dr", rules(chain("output", "accept", "ip daddr 192.0.2.11 tcp dport 80 drop")),
+		[]string{"firewall-checks"}, "the firewall drops checks of 192.0.2.11 (service web)", "rule",
+	},
+	{
+		"replies by NAT are dropped", checks(director), "nat", rules(chain("forward", "drop", "")),
+		[]string{"firewall-service"}, "the firewall drops replies of 192.0.2.11:80 (service web)", "at the hook forward: policy",
+	},
+	{
+		"ARP for the VIP is dropped", checks(director), "dr", rules(arpHead + "arp daddr ip 192.0.2.100 drop\n}\n}\n"),
+		[]string{"firewall-arp"}, "the firewall drops ARP requests for 192.0.2.100", "rule with handle",
+	},
+	{
+		"requests are dropped by a real server", realServer, "dr", rules(closed("ip daddr 192.0.2.11 accept\n" + letND)),
+		[]string{"firewall-service"}, "the firewall drops requests for 192.0.2.100:80 (service web)", "policy",
+	},
+	{"they are let in by another", realServer, "dr", rules(closed(letND + "ip daddr 192.0.2.100 accept\nip6 daddr 2001:db8::100 accept")), nil, "", ""},
+	{
+		"replies are dropped by a real server", realServer, "nat", rules(chain("output", "drop", letND)),
+		[]string{"firewall-service"}, "the firewall drops replies from 192.0.2.11:80 (service web)", "policy",
+	},
+	{
+		"ARP for a real server is dropped", realServer, "dr", rules(arpHead + "arp daddr ip 192.0.2.11 drop\n}\n}\n"),
+		[]string{"firewall-arp"}, "the firewall drops ARP requests for 192.0.2.11", "rule with handle",
+	},
+	{
+		"neighbour discovery is dropped", checks(director), "dr", rules(closed(letVRRP + letPeers + letWeb + letReplies)),
+		[]string{"firewall-arp"}, "the firewall drops neighbour solicitations for 2001:db8::100", "at the hook input: policy",
+	},
+	{
+		"adverts over IPv6 are dropped", director, "dr", rules(chain("input", "accept", "ip6 nexthdr 112 drop")),
+		[]string{"firewall-vrrp"}, "the firewall drops VRRP adverts that come in by eth0", "rule with handle",
+	},
+	{
+		"messages of directors are dropped", director, "dr", rules(chain("output", "accept", "udp dport 9513 drop")),
+		[]string{"firewall-peers"}, "the firewall drops messages of directors that go out by eth0", "at the hook output: rule with handle",
+	},
+	{
+		"connections are not told", syncing, "dr", rules(chain("input", "accept", "udp dport 8848 drop")),
+		[]string{"firewall-sync"}, "the firewall drops connections that the other director tells", "at the hook input: rule with handle",
+	},
+	{
+		"IP in IP is dropped", director, "tun", rules(chain("output", "accept", "ip protocol 4 drop")),
+		[]string{"firewall-service"}, "the firewall drops what service web forwards to 192.0.2.11", "at the hook output: rule with handle",
+	},
+	{
+		"GRE is dropped", director, "gre", rules(chain("output", "accept", "ip protocol gre drop")),
+		[]string{"firewall-service"}, "the firewall drops what service web forwards to 192.0.2.11", "at the hook output: rule with handle",
+	},
+	{
+		"GUE is dropped", director, "gue", rules(chain("output", "accept", "udp dport 6080 drop")),
+		[]string{"firewall-service"}, "the firewall drops what service web forwards to 192.0.2.11", "at the hook output: rule with handle",
+	},
+	{
+		"what IPVS hides is taken for invalid", untracked, "nat", rules(chain("forward", "accept", "ct state invalid drop")),
+		[]string{"ipvs-conntrack"}, "the firewall asks for the state of connections that IPVS hides from it", "net.ipv4.vs.conntrack = 0, and rule",
+	},
+	{
+		"only what is established passes", untracked, "nat", rules(chain("forward", "drop", "ct state established accept")),
+		[]string{"ipvs-conntrack"}, "the firewall asks for the state of connections that IPVS hides from it", "policy of chain c of table inet f",
+	},
+	{
+		"only what is established passes, and IPVS tracks", untracked, "nat",
+		func(w *ward) {
+			w.ipvs["conntrack"] = "1"
+			w.nft(chain("forward", "drop", "ct state established accept"))
+		},
+		nil, "", "",
+	},
+	{"replies pass by their port", untracked, "nat", rules(chain("forward", "drop", "tcp sport 80 accept")), nil, "", ""},
+}
+
+// untracked is a director whose IPVS hides connections from connection tracking.
+func untracked(t *testing.T, mode string) *ward {
+	w := director(t, mode)
+	w.ipvs = map[string]string{"conntrack": "0"}
 	return w
 }
 
-func TestFirewallsThatDropAreFound(t *testing.T) {
-	const (
-		vrrp    = "ip protocol 112 accept\n"
-		web     = "tcp dport 80 accept\n"
-		replies = "ct state established accept\n"
-		arpHead = "table arp f {\nchain c {\ntype filter hook input priority 0;\n"
-	)
-	tests := []struct {
-		name, rules string
-		host        func(*testing.T, string) *ward
-		mode        string
-		want        []string
-		title, by   string
-	}{
-		{"all is let in that matters", closed(vrrp + web + replies), director, "dr", nil, "", ""},
-		{"adverts are dropped", closed(web + replies), director, "dr", []string{"firewall-vrrp"},
-			"the firewall drops VRRP adverts that come in by eth0", "at the hook input: policy of chain c of table inet f"},
-		{"own adverts are dropped", chain("output", "accept", "ip protocol 112 drop"), director, "dr", []string{"firewall-vrrp"},
-			"the firewall drops VRRP adverts that go out by eth0", "at the hook output: rule with handle"},
-		{"adverts from somebody alone", closed("ip saddr 192.0.2.3 ip protocol 112 accept\n" + web + replies), director, "dr", []string{"firewall-unclear"},
-			"whether the firewall lets pass VRRP adverts that come in by eth0 is not clear", "at the hook input: rule with handle"},
-		{"requests are dropped", closed(vrrp + replies), director, "dr", []string{"firewall-service"},
-			"the firewall drops requests for 192.0.2.100:80 (service web)", "policy"},
-		{"what is forwarded is dropped", chain("output", "accept", "ip daddr 192.0.2.100 drop"), director, "dr", []string{"firewall-service"},
-			"the firewall drops what service web forwards to 192.0.2.11", "at the hook output: rule"},
-		{"answers to checks are dropped", closed(vrrp + web), director, "dr", []string{"firewall-checks"},
-			"the firewall drops answers to checks of 192.0.2.11 (service web)", "policy"},
-		{"checks are dropped", chain("output", "accept", "ip daddr 192.0.2.11 tcp dport 80 drop"), director, "dr", []string{"firewall-checks"},
-			"the firewall drops checks of 192.0.2.11 (service web)", "rule"},
-		{"replies by NAT are dropped", chain("forward", "drop", ""), director, "nat", []string{"firewall-service"},
-			"the firewall drops replies of 192.0.2.11:80 (service web)", "at the hook forward: policy"},
-		{"ARP for the VIP is dropped", arpHead + "arp daddr ip 192.0.2.100 drop\n}\n}\n", director, "dr", []string{"firewall-arp"},
-			"the firewall drops ARP requests for 192.0.2.100", "rule with handle"},
-		{"requests are dropped by a real server", closed("ip daddr 192.0.2.11 accept"), realServer, "dr", []string{"firewall-service"},
-			"the firewall drops requests for 192.0.2.100:80 (service web)", "policy"},
-		{"they are let in by another", closed("ip daddr 192.0.2.100 accept"), realServer, "dr", nil, "", ""},
-		{"replies are dropped by a real server", chain("output", "drop", ""), realServer, "nat", []string{"firewall-service"},
-			"the firewall drops replies from 192.0.2.11:80 (service web)", "policy"},
-		{"ARP for a real server is dropped", arpHead + "arp daddr ip 192.0.2.11 drop\n}\n}\n", realServer, "dr", []string{"firewall-arp"},
-			"the firewall drops ARP requests for 192.0.2.11", "rule with handle"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w := checked(tt.host(t, tt.mode))
-			w.nft(tt.rules)
-			found := w.expect(tt.want...)
-			if len(found) > 0 && (found[0].Title != tt.title || !strings.Contains(found[0].Evidence, tt.by)) {
-				t.Errorf("title = %q, evidence = %q, want %q by %q", found[0].Title, found[0].Evidence, tt.title, tt.by)
-			}
-		})
-	}
-}
-
-func TestAFirewallThatAsksForTheStateOfWhatIPVSHidesIsFound(t *testing.T) {
-	for _, tt := range []struct {
-		name, rules, conntrack string
-		want                   []string
-	}{
-		{"invalid is dropped", chain("forward", "accept", "ct state invalid drop"), "0", []string{"ipvs-conntrack"}},
-		{"only established passes", chain("forward", "drop", "ct state established accept"), "0", []string{"ipvs-conntrack"}},
-		{"IPVS tracks", chain("forward", "drop", "ct state established accept"), "1", nil},
-		{"by port", chain("forward", "drop", "tcp sport 80 accept"), "0", nil},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := director(t, "nat")
-			w.ipvs = map[string]string{"conntrack": tt.conntrack}
-			w.nft(tt.rules)
-			w.expect(tt.want...)
-		})
-	}
+// syncing is a director that tells its connections.
+func syncing(t *testing.T, mode string) *ward {
+	w := director(t, mode)
+	w.cfg = load(t, "d1", text(mode)+"[connection_sync]\ninterface = \"eth0\"\nid = 51\n")
+	return w
 }

@@ -66,7 +66,7 @@ func (p *patient) segment() {
 		return
 	}
 	directory := NewDirectory(p.Input)
-	for _, v := range p.Config.VRRP {
+	for _, v := range p.Config.Routers() {
 		for _, prefix := range v.Addresses {
 			name, ok := p.segmentOf(v, prefix.Addr())
 			if _, asked := p.Segment.Owners[facts.Question{Interface: name, Address: prefix.Addr()}]; ok && asked {
@@ -123,19 +123,19 @@ func (p *patient) alsoDirector(name string) bool {
 	})
 }
 
-// adverts judges those that were heard for a router of the cluster.
+// adverts judges those that were heard for a router of the cluster, of one family.
 func (p *patient) adverts(v config.VRRP) {
 	var masters []string
 	if p.master(v.Name) {
 		masters = append(masters, "this host")
 	}
+	own := addressesOf(v)
 	for _, a := range p.Segment.Adverts {
-		if a.Interface != v.Interface || a.VRID != v.RouterID {
+		if a.Interface != v.Interface || a.VRID != v.RouterID || a.Source.Is4() != own[0].Is4() {
 			continue
 		}
 		evidence := fmt.Sprintf("heard on %s: %s, version %d, priority %d, every %s, addresses %s",
 			a.Interface, a.Source, a.Version, a.Priority, a.Interval, anyOf(a.Addresses))
-		own := ofFamily(v, a.Source)
 		switch {
 		case !sameAddresses(own, a.Addresses):
 			p.found("vrid-duplicate", evidence+"; ours are "+anyOf(own),
@@ -157,13 +157,11 @@ func (p *patient) adverts(v config.VRRP) {
 	}
 }
 
-// ofFamily are the addresses of a router that an advert of the family names.
-func ofFamily(v config.VRRP, source netip.Addr) []netip.Addr {
-	var list []netip.Addr
-	for _, prefix := range v.Addresses {
-		if prefix.Addr().Is4() == source.Is4() {
-			list = append(list, prefix.Addr())
-		}
+// addressesOf are those that an advert of a router of one family names; at least one.
+func addressesOf(v config.VRRP) []netip.Addr {
+	list := make([]netip.Addr, len(v.Addresses))
+	for i, prefix := range v.Addresses {
+		list[i] = prefix.Addr()
 	}
 	return list
 }

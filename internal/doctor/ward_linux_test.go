@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/control"
@@ -18,8 +19,27 @@ import (
 	"github.com/haldir-lb/haldir/internal/testenv"
 )
 
-// clusterText is the configuration of the tests; MODE is replaced.
+// clusterText is the configuration of the tests, in both families; MODE is replaced.
 const clusterText = `
+[[vrrp]]
+name      = "edge"
+interface = "eth0"
+router_id = 51
+priority  = { d1 = 150, d2 = 100 }
+addresses = ["192.0.2.100/24", "2001:db8::100/64"]
+
+[[service]]
+name    = "web"
+listen  = ["192.0.2.100:80", "[2001:db8::100]:80"]
+forward = "MODE"
+[[service.real]]
+address = "192.0.2.11"
+[[service.real]]
+address = "2001:db8::11"
+`
+
+// tunnelText is the same for tunnels, which carry IPv4.
+const tunnelText = `
 [[vrrp]]
 name      = "edge"
 interface = "eth0"
@@ -30,7 +50,8 @@ addresses = ["192.0.2.100/24"]
 [[service]]
 name    = "web"
 listen  = ["192.0.2.100:80"]
-forward = "MODE"
+forward = "tun"
+TUNNEL
 [[service.real]]
 address = "192.0.2.11"
 `
@@ -43,14 +64,35 @@ type ward struct {
 	cfg    *config.Config
 	status *control.Status
 	files  fstest.MapFS
+	// listeners wait for connections.
+	listeners []net.Listener
+	// kernel, if set, has the modules looked up, after it made them what they are to
+	// be for this thread.
+	kernel func() error
+	// look, if set, looks around for as long as the doctor does.
+	look func(facts.Look) *facts.Segment
 	// ipvs is what this kernel, which has no ip_vs, would show of it.
 	ipvs map[string]string
 }
 
-func load(t *testing.T, node, mode string) *config.Config {
+// text is the configuration by a mode: "dr", "nat", "tun", or a type of tunnel.
+func text(mode string) string {
+	switch mode {
+	case "dr", "nat":
+		return strings.Replace(clusterText, "MODE", mode, 1)
+	case "tun":
+		return strings.Replace(tunnelText, "TUNNEL", "", 1)
+	}
+	port := ""
+	if mode == "gue" {
+		port = ", port = 6080"
+	}
+	return strings.Replace(tunnelText, "TUNNEL", `tunnel = { type = "`+mode+`"`+port+` }`, 1)
+}
+
+func load(t *testing.T, node, text string) *config.Config {
 	t.Helper()
-	text := config.Text{Name: "haldir.toml", Text: strings.Replace(clusterText, "MODE", mode, 1)}
-	cfg, err := config.LoadTexts([]config.Text{text}, config.Options{Node: node})
+	cfg, err := config.LoadTexts([]config.Text{{Name: "haldir.toml", Text: text}}, config.Options{Node: node})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +101,7 @@ func load(t *testing.T, node, mode string) *config.Config {
 
 func newWard(t *testing.T, node, mode string) *ward {
 	t.Helper()
-	w := &ward{t: t, ns: testenv.NewNetns(t), far: testenv.NewNetns(t), cfg: load(t, node, mode), files: fstest.MapFS{}}
+	w := &ward{t: t, ns: testenv.NewNetns(t), far: testenv.NewNetns(t), cfg: load(t, node, text(mode)), files: fstest.MapFS{}}
 	for _, key := range []string{"arp_filter", "arp_ignore", "arp_announce", "rp_filter", "send_redirects", "accept_redirects"} {
 		for _, name := range []string{"all", "default"} {
 			w.sysctl("net/ipv4/conf/"+name+"/"+key, "0")
@@ -67,36 +109,89 @@ func newWard(t *testing.T, node, mode string) *ward {
 	}
 	w.sysctl("net/ipv4/ip_forward", "0")
 	w.sysctl("net/ipv4/conf/default/forwarding", "0")
+	w.sysctl("net/ipv6/conf/all/forwarding", "0")
+	w.sysctl("net/ipv6/conf/default/accept_redirects", "0")
 	return w
 }
 
 // realServer is a healthy real server of web, by the mode.
 func realServer(t *testing.T, mode string) *ward {
 	w := newWard(t, "rs1", mode)
-	w.cable("eth0", "192.0.2.11/24")
-	gateway := "192.0.2.1"
+	w.cable("eth0", "192.0.2.11/24", "2001:db8::11/64")
+	routers := []string{"192.0.2.1", "2001:db8::1"}
 	if mode == "nat" {
-		gateway = "192.0.2.100"
+		routers = []string{"192.0.2.100", "2001:db8::100"}
 	} else {
 		w.sysctl("net/ipv4/conf/all/arp_ignore", "1")
 		w.sysctl("net/ipv4/conf/all/arp_announce", "2")
 		w.address("lo", "192.0.2.100/32")
+		if mode == "dr" {
+			w.address("lo", "2001:db8::100/128")
+		}
 	}
-	w.route(gateway, "eth0")
+	for _, r := range routers {
+		w.route(r, "eth0")
+	}
 	w.listen(":80")
 	return w
 }
 
-// director is a healthy one whose daemon runs.
+// director is a healthy one whose daemon runs, and is backup.
 func director(t *testing.T, mode string) *ward {
 	w := newWard(t, "d1", mode)
-	w.cable("eth0", "192.0.2.2/24")
+	w.cable("eth0", "192.0.2.2/24", "2001:db8::2/64")
 	w.route("192.0.2.1", "eth0")
-	w.status = &control.Status{Routers: []control.RouterStatus{{Name: "edge", State: "master"}}}
+	w.route("2001:db8::1", "eth0")
+	w.role("backup")
 	if mode == "nat" {
 		w.sysctl("net/ipv4/conf/eth0/forwarding", "1")
+		w.sysctl("net/ipv6/conf/eth0/accept_ra", "2")
+		w.sysctl("net/ipv6/conf/all/forwarding", "1")
 	}
 	return w
+}
+
+// master is a director that holds the addresses.
+func master(t *testing.T, mode string) *ward {
+	w := director(t, mode)
+	w.role("master")
+	for _, v := range w.cfg.VRRP[0].Addresses {
+		w.tagged("eth0", v.String(), netif.Protocol)
+	}
+	return w
+}
+
+// twoBox is a director that is a real server as well, and is backup.
+func twoBox(t *testing.T, mode string) *ward {
+	w := realServer(t, mode)
+	w.cfg = load(t, "d1", text(mode))
+	w.role("backup")
+	return w
+}
+
+// twoBoxMaster has the addresses on the interface and on lo.
+func twoBoxMaster(t *testing.T, mode string) *ward {
+	w := twoBox(t, mode)
+	w.role("master")
+	for _, v := range w.cfg.VRRP[0].Addresses {
+		w.tagged("eth0", v.String(), netif.Protocol)
+	}
+	return w
+}
+
+// bystander is a host in the segment that has no part in the cluster.
+func bystander(t *testing.T, mode string) *ward {
+	w := newWard(t, "desk", mode)
+	w.cable("eth0", "192.0.2.77/24", "2001:db8::77/64")
+	return w
+}
+
+// role has the daemon say that it has a role, in both families.
+func (w *ward) role(state string) {
+	w.status = &control.Status{}
+	for _, v := range w.cfg.Routers() {
+		w.status.Routers = append(w.status.Routers, control.RouterStatus{Name: v.Name, State: state, Interface: v.Interface, VRID: v.RouterID})
+	}
 }
 
 // do runs fn in the namespace.
@@ -150,7 +245,7 @@ func parse(t *testing.T, prefix string, proto int) *netlink.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Protocol = proto
+	a.Protocol, a.Flags = proto, unix.IFA_F_NODAD
 	return a
 }
 
@@ -181,16 +276,27 @@ func (w *ward) noRoute() {
 	})
 }
 
-// listen waits for connections until the test ends.
-func (w *ward) listen(at string) (stop func()) {
+// listen waits for connections until the test ends, or until deaf.
+func (w *ward) listen(at string) {
 	w.t.Helper()
+	network := "tcp"
+	if strings.HasPrefix(at, "0.0.0.0") {
+		network = "tcp4"
+	}
 	var l net.Listener
 	w.do(func() (err error) {
-		l, err = net.Listen("tcp", at)
+		l, err = net.Listen(network, at)
 		return err
 	})
+	w.listeners = append(w.listeners, l)
 	w.t.Cleanup(func() { _ = l.Close() })
-	return func() { _ = l.Close() }
+}
+
+// deaf ends all listening.
+func (w *ward) deaf() {
+	for _, l := range w.listeners {
+		_ = l.Close()
+	}
 }
 
 // mss makes the default route name a segment size to TCP peers.
@@ -216,9 +322,19 @@ func (w *ward) examine() []Finding {
 	in := Input{Config: w.cfg, Status: w.status}
 	w.ns.Do(w.t, func() {
 		in.Host = facts.Read(w.t.Context(), facts.Wants{
-			WaysTo: []netip.Addr{netip.MustParseAddr("192.0.2.11")}, Files: w.files,
+			WaysTo: []netip.Addr{netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("2001:db8::11")}, Files: w.files,
 		})
+		if w.kernel == nil {
+			return
+		}
+		if err := w.kernel(); err != nil {
+			w.t.Error(err)
+		}
+		in.Host.ReadModules(Modules(in)...)
 	})
+	if w.look != nil {
+		in.Segment = w.look(Look(in))
+	}
 	for _, u := range in.Host.Unknown {
 		w.t.Errorf("unknown: %s: %s", u.What, u.Reason)
 	}
