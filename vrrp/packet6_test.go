@@ -22,6 +22,12 @@ var (
 var literal6 = []byte{0x31, 51, 150, 1, 0x00, 100, 0x3a, 0xc7,
 	0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0}
 
+func config6(priority uint8) RouterConfig {
+	cfg := config(priority)
+	cfg.Addresses = []netip.Addr{local6, vip6}
+	return cfg
+}
+
 func datagram6(payload []byte) *Datagram {
 	return &Datagram{Source: alpha6, Destination: Group6, TTL: 255, Payload: payload}
 }

@@ -14,6 +14,7 @@ import (
 // instant happens in the nodes' order.
 type simulation struct {
 	start, now time.Time
+	wire       wire
 	nodes      map[string]*simNode
 	groups     [][]string // of a partition; nil: none
 	delay      time.Duration
@@ -44,9 +45,30 @@ type flight struct {
 	packet Packet
 }
 
-func newSimulation() *simulation {
+// wire is how the nodes of a simulation talk.
+type wire struct {
+	name    string
+	group   netip.Addr
+	network [16]byte // of the sources; the last octet tells the nodes apart
+	cfg     func(priority uint8) RouterConfig
+}
+
+// wires are all of them. Nothing that the state machine does depends on which it is.
+var wires = []wire{
+	{"version 3 over IPv4", Group, netip.MustParseAddr("::ffff:198.51.100.0").As16(), config},
+	{"version 3 over IPv6", Group6, netip.MustParseAddr("fe80::").As16(), config6},
+	{"version 2", Group, netip.MustParseAddr("::ffff:198.51.100.0").As16(), config2},
+}
+
+func (w wire) source(node int) netip.Addr {
+	a := w.network
+	a[15] = byte(node)
+	return netip.AddrFrom16(a).Unmap()
+}
+
+func newSimulation(w wire) *simulation {
 	now := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &simulation{start: now, now: now, nodes: map[string]*simNode{}}
+	return &simulation{start: now, now: now, wire: w, nodes: map[string]*simNode{}}
 }
 
 // command carries out one line:
@@ -81,7 +103,7 @@ func (s *simulation) command(words []string) error {
 		}
 		return nil
 	case "node":
-		n := &simNode{name: args[0], cfg: config(100), source: netip.AddrFrom4([4]byte{198, 51, 100, byte(len(s.nodes) + 1)})}
+		n := &simNode{name: args[0], cfg: s.wire.cfg(100), source: s.wire.source(len(s.nodes) + 1)}
 		n.cfg.Name = args[0]
 		s.nodes[n.name] = n
 		return n.set(args[1:])
@@ -244,7 +266,7 @@ func (s *simulation) send(from *simNode, message []byte) {
 			continue
 		}
 		var p Packet
-		if reason := p.Parse(&Datagram{Source: from.source, Destination: Group, TTL: 255, Payload: message}); reason != Accepted {
+		if reason := p.ParseFor(&to.cfg, &Datagram{Source: from.source, Destination: s.wire.group, TTL: 255, Payload: message}); reason != Accepted {
 			s.say(fmt.Sprintf("%s drops: %v", name, reason))
 			continue
 		}
