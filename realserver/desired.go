@@ -26,6 +26,9 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 		for _, listen := range service.Listen {
 			at := service.At(listen)
 			for _, server := range at.Real {
+				if server.Local() {
+					continue // every host has that address
+				}
 				for _, ifname := range interfaces[server.Address] {
 					found = true
 					if err := n.add(at, server, ifname); err != nil {

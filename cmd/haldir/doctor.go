@@ -109,7 +109,7 @@ func (s *settings) readPatient(ctx context.Context, required bool, waysTo ...net
 	return in, unknown, nil
 }
 
-// realServers lists the address of every real server.
+// realServers lists the address of every real server but the director itself.
 func realServers(cfg *config.Config) []netip.Addr {
 	var list []netip.Addr
 	if cfg == nil {
@@ -117,9 +117,11 @@ func realServers(cfg *config.Config) []netip.Addr {
 	}
 	for _, service := range cfg.Services {
 		for _, real := range service.Real {
-			list = append(list, real.Address)
+			if !real.Local() {
+				list = append(list, real.Address)
+			}
 		}
-		if sorry := service.Pool.Sorry; sorry != nil {
+		if sorry := service.Pool.Sorry; sorry != nil && !sorry.Local() {
 			list = append(list, sorry.Address)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 const (
 	vipLegal    = `an address with its prefix length, as in "192.0.2.100/24" or "2001:db8::100/64"`
 	listenLegal = `an address and a port, as in "192.0.2.100:80" or "[2001:db8::100]:80"`
-	realLegal   = `an address, with NAT also with a port: "192.0.2.11", "192.0.2.11:8080", "[2001:db8::11]:8080"`
+	realLegal   = `an address, with NAT also with a port: "192.0.2.11", "192.0.2.11:8080", "[2001:db8::11]:8080"; or "local": the director itself`
 	peerLegal   = `a director's own address: "192.0.2.2", or a link-local one of IPv6, "fe80::2"`
 )
 
@@ -91,6 +91,9 @@ func parseListen(text string) (netip.AddrPort, problem) {
 
 // parseReal reads the address of a real server; port is 0 where none is given.
 func parseReal(text string) (addr netip.Addr, port uint16, what problem) {
+	if text == Local {
+		return loopback(false), 0, problem{}
+	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		withPort, portErr := netip.ParseAddrPort(text)
@@ -116,6 +119,14 @@ func parseReal(text string) (addr netip.Addr, port uint16, what problem) {
 		return addr, 0, problem{"a link-local address, which IPVS does not forward to", realLegal, ""}
 	}
 	return addr, port, problem{}
+}
+
+// loopback is the address by which IPVS knows the director itself.
+func loopback(six bool) netip.Addr {
+	if six {
+		return netip.IPv6Loopback()
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
 // parsePeer reads the own address of another director. Over IPv6 adverts come from

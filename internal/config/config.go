@@ -231,8 +231,18 @@ type Real struct {
 	Checks []Check
 }
 
-// String returns the address, with its port where it has one.
+// Local is the director that has the virtual address, as its own real server.
+const Local = "local"
+
+// Local reports whether it is the director itself. Its address is the loopback
+// address, of the family that At was asked for.
+func (r Real) Local() bool { return r.Address.IsLoopback() }
+
+// String returns the address, with its port where it has one, or Local.
 func (r Real) String() string {
+	if r.Local() {
+		return Local
+	}
 	if r.Port == 0 {
 		return r.Address.String()
 	}

@@ -93,24 +93,37 @@ func (s Service) Router(listen netip.AddrPort) string {
 
 // At returns the service as it is at one listener: with the real servers and the
 // sorry server that can serve there. Those are the ones of the listener's family;
-// where there are none, a tunnel carries either family over the other.
+// where there are none, a tunnel carries either family over the other. The director
+// itself serves everywhere.
 func (s Service) At(listen netip.AddrPort) Service {
 	serves := s.serves(listen)
 	out := s
 	out.Listen = []netip.AddrPort{listen}
 	out.Real = slices.DeleteFunc(slices.Clone(s.Real), func(r Real) bool { return !serves(r) })
-	if s.Pool.Sorry != nil && !serves(*s.Pool.Sorry) {
+	here := loopback(listen.Addr().Is6())
+	for i := range out.Real {
+		if out.Real[i].Local() {
+			out.Real[i].Address = here
+		}
+	}
+	switch sorry := s.Pool.Sorry; {
+	case sorry == nil:
+	case sorry.Local():
+		local := *sorry
+		local.Address = here
+		out.Pool.Sorry = &local
+	case !serves(*sorry):
 		out.Pool.Sorry = nil
 	}
 	return out
 }
 
 func (s Service) serves(listen netip.AddrPort) func(Real) bool {
-	own := func(r Real) bool { return r.Address.Is4() == listen.Addr().Is4() }
+	own := func(r Real) bool { return !r.Local() && r.Address.Is4() == listen.Addr().Is4() }
 	if s.Forward == "tun" && !slices.ContainsFunc(s.Real, own) {
 		return func(Real) bool { return true }
 	}
-	return own
+	return func(r Real) bool { return r.Local() || own(r) }
 }
 
 // checkFamilies checks that every listener of b has a real server that it can be
@@ -167,7 +180,9 @@ func (l *loader) checkFamilies(b *serviceBlock) {
 		return
 	}
 	for _, f := range b.listen {
-		if real := s.At(f.at).Real[0].Address; real.Is4() != f.at.Addr().Is4() {
+		other := slices.IndexFunc(s.At(f.at).Real, func(r Real) bool { return r.Address.Is4() != f.at.Addr().Is4() })
+		if other >= 0 {
+			real := s.At(f.at).Real[other].Address
 			l.found.add(f.place, problem{
 				message: fmt.Sprintf("an %s listener with %s servers, which the kernel refuses while it synchronises connections", family(f.at.Addr()), family(real)),
 				legal:   family(f.at.Addr()) + " real servers for it, or no [connection_sync]",

@@ -21,9 +21,10 @@ func schedulerFlags(s config.Service) ipvsctl.SchedFlags {
 	return flags
 }
 
-// tunnel is how a service wraps packets; the zero value where it does not.
-func tunnel(s config.Service) ipvsctl.Tunnel {
-	if s.Forward != "tun" {
+// tunnel is how a service wraps packets to a real server; the zero value where it
+// does not.
+func tunnel(s config.Service, real config.Real) ipvsctl.Tunnel {
+	if forwardBy(s, real) != "tun" {
 		return ipvsctl.Tunnel{}
 	}
 	t := s.Attributes.Tunnel

@@ -50,7 +50,7 @@ func TestTunnelsAndFlagsAsTheKernelHasThem(t *testing.T) {
 	for kind, want := range map[string]ipvsctl.TunnelType{"ipip": ipvsctl.IPIP, "gue": ipvsctl.GUE, "gre": ipvsctl.GRE} {
 		for checksum, flags := range map[string]ipvsctl.TunnelFlags{"none": 0, "full": ipvsctl.TunnelChecksum, "remote": ipvsctl.TunnelRemoteChecksum} {
 			s := config.Service{Forward: "tun", Attributes: config.Attributes{Tunnel: config.Tunnel{Type: kind, Checksum: checksum}}}
-			if got := tunnel(s); got != (ipvsctl.Tunnel{Type: want, Flags: flags}) {
+			if got := tunnel(s, config.Real{}); got != (ipvsctl.Tunnel{Type: want, Flags: flags}) {
 				t.Errorf("%s with checksum %s is %+v", kind, checksum, got)
 			}
 		}

@@ -173,8 +173,8 @@ func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service
 	}
 	add := func(real config.Real, weight uint32) {
 		out.Dests = append(out.Dests, ipvsctl.Dest{
-			Key: destKey(real, listen), Forward: forwards[s.Forward], Weight: weight,
-			Upper: real.Upper, Lower: real.Lower, Tunnel: tunnel(s),
+			Key: destKey(real, listen), Forward: forwards[forwardBy(s, real)], Weight: weight,
+			Upper: real.Upper, Lower: real.Lower, Tunnel: tunnel(s, real),
 		})
 	}
 	for i, real := range s.Real {
@@ -233,7 +233,15 @@ func BelowQuorum(c *config.Config, pools map[ipvsctl.ServiceKey]Pool) map[string
 
 var protocols = map[string]ipvsctl.Protocol{"tcp": ipvsctl.TCP, "udp": ipvsctl.UDP, "sctp": ipvsctl.SCTP}
 
-var forwards = map[string]ipvsctl.Forward{"dr": ipvsctl.DR, "tun": ipvsctl.TUN, "nat": ipvsctl.NAT}
+// forwardBy is how packets reach a real server, by its name.
+func forwardBy(s config.Service, real config.Real) string {
+	if real.Local() {
+		return config.Local
+	}
+	return s.Forward
+}
+
+var forwards = map[string]ipvsctl.Forward{"dr": ipvsctl.DR, "tun": ipvsctl.TUN, "nat": ipvsctl.NAT, config.Local: ipvsctl.Local}
 
 // Routers derives the virtual routers of this node. One whose priority table
 // does not list the node has none.

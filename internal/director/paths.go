@@ -25,8 +25,8 @@ type path struct {
 }
 
 func pathOf(s config.Service, c config.Check, real config.Real, listen netip.AddrPort) path {
-	p := path{real: real.Address, forward: s.Forward, tunnel: tunnel(s)}
-	if s.Forward == "nat" {
+	p := path{real: real.Address, forward: forwardBy(s, real), tunnel: tunnel(s, real)}
+	if p.forward == "nat" {
 		p.port = cmp.Or(c.Port, real.Port, listen.Port())
 	}
 	return p

@@ -112,12 +112,13 @@ func (p *patient) forwards(mode ipvsctl.Forward) bool {
 	return false
 }
 
-// servers are those that a service may send clients to.
+// servers are the other hosts that a service may send clients to.
 func servers(s config.Service) []config.Real {
-	if s.Pool.Sorry == nil {
-		return s.Real
+	all := slices.Clone(s.Real)
+	if s.Pool.Sorry != nil {
+		all = append(all, *s.Pool.Sorry)
 	}
-	return append(slices.Clone(s.Real), *s.Pool.Sorry)
+	return slices.DeleteFunc(all, config.Real.Local)
 }
 
 // holds reports whether a service needs its VIP on the real server.
