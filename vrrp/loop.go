@@ -108,6 +108,24 @@ func (l *loop) advance(now time.Time) {
 		}
 		l.drive(now, r, nil)
 	}
+	l.join(now)
+}
+
+// join has the adverts that are nearly due leave with those that are.
+func (l *loop) join(now time.Time) {
+	if len(l.sending) == 0 {
+		return
+	}
+	for len(l.timers) > 0 {
+		r := l.timers[0]
+		actions := r.machine.Join(now)
+		if len(actions) == 0 {
+			return
+		}
+		r.noteLateness(0)
+		l.lateness.add(0)
+		l.perform(r, actions)
+	}
 }
 
 // step hands an event to a router that has a machine.

@@ -34,6 +34,21 @@ func (m *Machine) advertiseOnTime(now time.Time) {
 	}
 }
 
+// joinSlack bounds how early an advert may be, to leave with those of others: a
+// part of its interval, and no more than a network may delay it by anyway.
+func joinSlack(interval time.Duration) time.Duration { return min(interval/32, 10*time.Millisecond) }
+
+// Join sends a master's next advert now if it is nearly due. Routers that became
+// master together then advertise together ever after, in one system call. The
+// returned slice is valid until the next call.
+func (m *Machine) Join(now time.Time) []Action {
+	m.actions = m.actions[:0]
+	if m.state == Master && !m.deadline.After(now.Add(joinSlack(m.cfg.Interval))) && !now.Before(m.sentAt.Add(answerSpacing/2)) {
+		m.advertise(now)
+	}
+	return m.actions
+}
+
 // answer advertises at once, or as soon as answerSpacing allows.
 func (m *Machine) answer(now time.Time) {
 	if at := m.sentAt.Add(answerSpacing); now.Before(at) {

@@ -21,8 +21,8 @@ const (
 	ttl = 255
 	// tos is Internetwork Control (RFC 2474: CS6).
 	tos = 0xc0
-	// receiveBuffer holds a burst of one advert for each of 255 VRIDs, thrice.
-	receiveBuffer = 1 << 20
+	// bufferSize holds a burst of one advert for each of 255 VRIDs, thrice.
+	bufferSize = 1 << 20
 )
 
 // port implements vrrp.Port on a raw socket.
@@ -100,9 +100,14 @@ func isolate(fd int, ifname string, family vrrp.Family) error {
 		}
 	}
 	// The kernel's limit for everybody else is too low for 255 virtual routers.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
-			return fmt.Errorf("setting SO_RCVBUF: %w", err)
+	for _, buffer := range []struct{ forced, limited int }{
+		{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF},
+	} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, buffer.forced, bufferSize) == nil {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, buffer.limited, bufferSize); err != nil {
+			return fmt.Errorf("setting the size of the buffers: %w", err)
 		}
 	}
 	return nil
