@@ -70,6 +70,9 @@ func (p *Packet) ParseFor(cfg *RouterConfig, d *Datagram) DropReason {
 		} else {
 			a, list = netip.AddrFrom16([16]byte(list)), list[16:]
 		}
+		if a.Is4In6() {
+			return DropFamily
+		}
 		p.Addresses = append(p.Addresses, a)
 	}
 	// VRIDs are 1..255 (5.2.3), so 0 is nobody's.
