@@ -34,7 +34,8 @@ type loop struct {
 	nobody      RouterConfig // zero: for packets of a VRID that is not ours
 	sending     []*link
 	transitions []Transition
-	sweep       bool // a router reached Init in this turn
+	actions     []Action // lent to every machine
+	sweep       bool     // a router reached Init in this turn
 	lateness    Lateness
 
 	news    chan news
@@ -45,7 +46,8 @@ func newLoop(ctx context.Context, s *Speaker) *loop {
 	return &loop{
 		ctx: ctx, net: s.net, sink: s.sink, log: slog.New(s.log), speaker: s,
 		links: map[linkKey]*link{}, carriers: map[string]bool{}, routers: map[string]*router{}, groups: map[string]*group{},
-		news: make(chan news), batches: make(chan *batch, drainLen),
+		actions: make([]Action, 0, 8),
+		news:    make(chan news), batches: make(chan *batch, drainLen),
 	}
 }
 

@@ -98,16 +98,17 @@ func (l *loop) start(now time.Time, r *router, reason Reason) {
 }
 
 // machineOf returns the machine of a router on a usable link.
-func (r *router) machineOf(now time.Time) *Machine {
+func (l *loop) machineOf(now time.Time, r *router) *Machine {
 	if r.machine == nil {
 		r.machine = NewMachine(r.cfg, r.link.source, now)
+		r.machine.actions = l.actions // of one machine at a time
 	}
 	return r.machine
 }
 
 // begin starts the machine of a router.
 func (l *loop) begin(now time.Time, r *router, reason Reason) {
-	if r.machineOf(now); !r.began {
+	if l.machineOf(now, r); !r.began {
 		r.began = true
 		reason = ReasonStart
 	}

@@ -118,7 +118,7 @@ func (l *loop) startGroup(now time.Time, r *router, reason Reason) {
 		}
 	}
 	for _, m := range g.routers {
-		m.machineOf(now)
+		l.machineOf(now, m)
 	}
 	g.bind()
 	for _, m := range g.routers {

@@ -67,7 +67,7 @@ type Machine struct {
 // The configuration must be valid and source of its family; anything else is a
 // programming error and panics.
 func NewMachine(cfg RouterConfig, source netip.Addr, now time.Time) *Machine {
-	m := &Machine{cfg: cfg, source: source, since: now, masterInterval: cfg.Interval, actions: make([]Action, 0, 4)}
+	m := &Machine{cfg: cfg, source: source, since: now, masterInterval: cfg.Interval}
 	m.encode()
 	return m
 }

@@ -11,31 +11,31 @@ import (
 // one family each: one over IPv4 with the block's name, and one over IPv6 with the
 // name that RouterName gives.
 func (c *Config) Routers() []VRRP {
-	var all []VRRP
+	all := make([]VRRP, 0, len(c.VRRP))
 	for _, v := range c.VRRP {
 		if group := c.GroupOf(v.Name); group != nil {
 			v.Group = "sync_group " + group.Name // no name of a block has a space
 		}
-		all = append(all, v.routers()...)
+		all = v.appendRouters(all)
 	}
 	return all
 }
 
-func (v VRRP) routers() []VRRP {
+func (v VRRP) appendRouters(all []VRRP) []VRRP {
 	four, six := v.of(false), v.of(true)
 	switch {
 	case len(six.Addresses) == 0:
 		four.Also, four.Routes, four.Rules = v.Also, v.Routes, v.Rules
-		return []VRRP{four}
+		return append(all, four)
 	case len(four.Addresses) == 0:
 		six.Also, six.Routes, six.Rules = v.Also, v.Routes, v.Rules
-		return []VRRP{six}
+		return append(all, six)
 	}
 	// No name of a block has a slash.
 	if v.Group == "" {
 		four.Group, six.Group = v.Name+"/", v.Name+"/"
 	}
-	return []VRRP{four, six}
+	return append(all, four, six)
 }
 
 // of returns the part of one family.
@@ -248,7 +248,7 @@ func (l *loader) single(s *serviceBlock, block string) string {
 		if b.VRRP.Name != block {
 			continue
 		}
-		routers := b.VRRP.routers()
+		routers := b.VRRP.appendRouters(nil)
 		other := slices.ContainsFunc(s.listen, func(f listenField) bool { return RouterName(block, f.at.Addr().Is6()) != routers[0].Name })
 		if len(routers) == 1 && other {
 			return routers[0].Name

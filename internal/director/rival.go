@@ -11,6 +11,9 @@ const (
 	// watchEvery is how often a master asks the segment, unprompted, whether
 	// somebody else has one of its addresses.
 	watchEvery = 30 * time.Second
+	// questionSpacing is the time between such questions of all routers together: a
+	// node of a thousand asks more seldom for each.
+	questionSpacing = 100 * time.Millisecond
 	// rivalEvery is how often it asks while somebody has.
 	rivalEvery = time.Second
 	// shortestWait is how long after a claim, or for an answer, is waited at least:
@@ -24,6 +27,7 @@ const (
 // argument.
 type rival struct {
 	interval time.Duration
+	among    int       // how many routers this node has
 	master   time.Time // since when this node is master; zero: it is not
 	settled  time.Time // from when on a second owner is none that gives way
 	due      time.Time // of the next question; zero while one is under way
@@ -82,7 +86,7 @@ func (r *rival) answered(now time.Time, who string) bool {
 		return false
 	}
 	news := who != "" && r.met(now, who, "arp")
-	next := watchEvery
+	next := max(watchEvery, time.Duration(r.among)*questionSpacing)
 	if !r.since.IsZero() {
 		next = max(rivalEvery, r.interval)
 	}

@@ -33,6 +33,7 @@ func (d *Director) rivalOf(router string) *rival {
 		r = &rival{}
 		d.rivals[router] = r
 	}
+	r.among = len(d.index().own)
 	r.enter(d.roles[router], d.intervalOf(router))
 	return r
 }
@@ -68,7 +69,8 @@ func (d *Director) nextWatch() (earliest time.Time, any bool) {
 
 // watchRivals does what is due.
 func (d *Director) watchRivals(now time.Time) {
-	for _, v := range d.index().routers {
+	for i := range d.index().routers {
+		v := &d.index().routers[i] // a copy for each that asks nothing would be garbage
 		r := d.rivals[v.Name]
 		if r == nil {
 			continue
@@ -99,7 +101,7 @@ func (d *Director) watchRivals(now time.Time) {
 }
 
 // askWho asks the segment who else has an address, off the loop.
-func (d *Director) askWho(v config.VRRP, address netip.Addr, wait time.Duration) {
+func (d *Director) askWho(v *config.VRRP, address netip.Addr, wait time.Duration) {
 	who, err := d.Host.Claimant(d.background, v.Interface, address, wait)
 	_ = d.do(d.background, func() {
 		r := d.rivals[v.Name]
