@@ -21,7 +21,7 @@ export CGO_ENABLED = 0
 # Programs that Debian keeps out of an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: build demo test lint test-native test-guest fuzz bench-checks install clean
+.PHONY: build demo test lint test-native test-guest fuzz bench-checks bench-vrrp install clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.versionName=$(VERSION)' -o $(BIN) ./cmd/haldir
@@ -61,6 +61,13 @@ fuzz:
 # What health checks cost on this machine, in a namespace of their own.
 bench-checks: build
 	HALDIR_BINARY=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./lab/checkbench
+
+# VRRP beside keepalived, in namespaces: about 45 minutes. HALDIR_BENCH_DRILLS and
+# HALDIR_BENCH_SPAN shorten it; BENCH selects, as BENCH=ManyRouters.
+BENCH ?= .
+bench-vrrp: build
+	scripts/install-test-tools
+	HALDIR_BINARY=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 2h ./lab/vrrpbench
 
 install: build
 	install -D -m 755 $(BIN) $(DESTDIR)/usr/sbin/haldir
