@@ -42,11 +42,12 @@ func rest(dests []ipvsctl.Dest, directors []netip.Addr) {
 	}
 }
 
-// directors are the addresses of the other directors that were heard.
+// directors are the addresses of the other directors: where they were heard from,
+// and what they serve at.
 func (p *peers) directors(now time.Time) []netip.Addr {
 	var all []netip.Addr
 	for _, other := range p.book.Peers(now) {
-		all = append(all, other.From.Unmap())
+		all = append(append(all, other.From.Unmap()), other.Serves...)
 	}
 	return all
 }

@@ -37,6 +37,7 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 	}
 	converse := time.NewTicker(tellEvery)
 	defer converse.Stop()
+	d.tellPeers(time.Now())
 	watch := time.NewTimer(0)
 	defer watch.Stop()
 	fromChecker, fromSupervisor := d.Checker.Receive(), d.Supervisor.Receive()
@@ -72,7 +73,7 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		case <-converse.C:
 			d.tellPeers(time.Now())
 		case datagram := <-d.peers.heard:
-			d.peers.book.Hear(time.Now(), datagram)
+			d.heardPeer(time.Now(), datagram)
 		case <-d.again:
 			d.update()
 		case r := <-d.drainNews:

@@ -16,6 +16,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/checker"
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/internal/script"
 	"github.com/haldir-lb/haldir/internal/speaker"
@@ -131,6 +132,7 @@ func (h *mortalHost) RestoreSysctls() error {
 type node struct {
 	t       testing.TB
 	host    *fakeHost
+	peers   peer.Link // nil is none
 	network vrrp.Network
 	runDir  string
 	state   string // the state folder
@@ -253,6 +255,7 @@ func (n *node) startDirector() {
 		Speaker:    mortal(n.toSpeaker, dead),
 		Checker:    mortal(n.toChecker, dead),
 		Host:       &mortalHost{n.host, dead},
+		Peers:      n.peers,
 		Listen:     n.listen,
 		RunProgram: n.run,
 		Ready:      func() {},

@@ -3,6 +3,7 @@ package director
 import (
 	"crypto/rand"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -54,10 +55,47 @@ func (d *Director) tellPeers(now time.Time) {
 	d.Peers.Send(peerPaths(d.config), datagrams)
 }
 
+// heardPeer takes a datagram. One who has begun, or has another address, is told at
+// once of this director, and the table is computed for what is known now: two that
+// do not know each other may send a request in a circle while they exchange a role.
+func (d *Director) heardPeer(now time.Time, datagram peer.Datagram) {
+	before := d.peers.book.Peers(now)
+	if !d.peers.book.Hear(now, datagram) {
+		return
+	}
+	same := func(a, b peer.Peer) bool {
+		return a.Run == b.Run && a.From == b.From && slices.Equal(a.Serves, b.Serves)
+	}
+	if !slices.EqualFunc(before, d.peers.book.Peers(now), same) {
+		d.tellPeers(now)
+		d.update()
+	}
+}
+
+// serves are the addresses of this host that the configuration lists as real
+// servers, as the kernel had them at the last application.
+func (d *Director) serves() []netip.Addr {
+	own := make(map[netip.Addr]bool)
+	if d.applier != nil {
+		for _, a := range d.applier.outcome().Addresses.Present {
+			own[a.Prefix.Addr()] = true
+		}
+	}
+	var all []netip.Addr
+	for _, s := range d.config.Services {
+		for _, real := range s.Real {
+			if own[real.Address] && !slices.Contains(all, real.Address) && len(all) < peer.MaxServes {
+				all = append(all, real.Address)
+			}
+		}
+	}
+	return all
+}
+
 func (d *Director) message(now time.Time) peer.Message {
 	m := peer.Message{
 		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
-		Targets: len(d.probes.users),
+		Targets: len(d.probes.users), Serves: d.serves(),
 	}
 	for _, v := range d.config.Routers() {
 		m.Routers = append(m.Routers, peer.Router{Name: v.Name, State: d.roles[v.Name].State.String(), Priority: v.Priority})

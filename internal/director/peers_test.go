@@ -98,9 +98,10 @@ func TestPeersDifferencesAreProblems(t *testing.T) {
 	}
 }
 
-// memoryLink keeps what was sent last.
+// memoryLink keeps what was sent last, and counts.
 type memoryLink struct {
 	mu    sync.Mutex
+	times int
 	paths []peer.Path
 	sent  [][]byte
 	sink  func(peer.Datagram)
@@ -110,6 +111,7 @@ func (l *memoryLink) Send(paths []peer.Path, datagrams [][]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paths, l.sent = paths, datagrams
+	l.times++
 }
 
 func (l *memoryLink) Run(ctx context.Context, sink func(peer.Datagram)) error {

@@ -11,6 +11,8 @@ const (
 	pageSize = 1200
 	// maxPages bounds a message: some hundred entries. What does not fit is cut.
 	maxPages = 16
+	// MaxServes is how many addresses of its own a director tells.
+	MaxServes = 8
 	// maxText bounds each text of a message that arrives.
 	maxText = 256
 )
@@ -107,6 +109,8 @@ func decode(data []byte) (page, error) {
 		return page{}, fmt.Errorf("reading a peer's message: version %d, want %d", p.Version, Version)
 	case p.Pages < 1 || p.Pages > maxPages || p.Page < 0 || p.Page >= p.Pages:
 		return page{}, fmt.Errorf("reading a peer's message: page %d of %d", p.Page, p.Pages)
+	case len(p.Serves) > MaxServes:
+		return page{}, fmt.Errorf("reading a peer's message: %d addresses of its own, at most %d are legal", len(p.Serves), MaxServes)
 	case p.Node == "" || p.Run == "":
 		return page{}, errors.New("reading a peer's message: it does not say whose it is")
 	}

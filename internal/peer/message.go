@@ -20,6 +20,9 @@ type Message struct {
 	Config  string   `json:"config"`
 	Routers []Router `json:"routers,omitempty"`
 	Heard   []Heard  `json:"heard,omitempty"`
+	// Serves are the sender's own addresses that its configuration lists as real
+	// servers: at most MaxServes.
+	Serves []netip.Addr `json:"serves,omitempty"`
 	// Targets is how many things are checked; NotUp lists those that are not up.
 	Targets int     `json:"targets"`
 	NotUp   []NotUp `json:"not_up,omitempty"`
