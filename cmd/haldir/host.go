@@ -165,6 +165,30 @@ func (h *host) RestoreSysctls() error {
 	return err
 }
 
+func (h *host) Timeouts(ctx context.Context) (ipvsctl.Timeouts, error) {
+	handle, err := h.ipvs()
+	if err != nil {
+		return ipvsctl.Timeouts{}, err
+	}
+	return handle.Timeouts(ctx)
+}
+
+func (h *host) SetTimeouts(ctx context.Context, t ipvsctl.Timeouts) error {
+	handle, err := h.ipvs()
+	if err != nil {
+		return err
+	}
+	return handle.SetTimeouts(ctx, t)
+}
+
+func (h *host) Zero(ctx context.Context, key ipvsctl.ServiceKey) error {
+	handle, err := h.ipvs()
+	if err != nil {
+		return err
+	}
+	return handle.Zero(ctx, key)
+}
+
 func (h *host) Announce(targets map[arp.Target]arp.Schedule, again bool) {
 	h.announcer.Set(targets)
 	if again {

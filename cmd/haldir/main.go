@@ -117,7 +117,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		newSpeaker(s), newDirector(s), newChecker(s),
 	)
 	root.AddCommand(newOrders(s)...)
-	root.AddCommand(newConnections(s))
+	root.AddCommand(newConnections(s), newZero(s))
 	return root
 }
 

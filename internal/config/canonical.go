@@ -39,6 +39,7 @@ func (c *Config) canonicalHead() canonicalConfig {
 	}
 	doc.Groups = c.canonicalGroups()
 	doc.Sync = canonicalSyncOf(c.Sync)
+	doc.IPVS = canonicalIPVSOf(c.Timeouts)
 	slices.SortFunc(doc.VRRP, func(a, b canonicalVRRP) int { return strings.Compare(a.Name, b.Name) })
 	return doc
 }
@@ -50,6 +51,7 @@ type (
 		Groups   []canonicalGroup   `toml:"sync_group,omitempty"`
 		Services []canonicalService `toml:"service"`
 		Sync     *canonicalSync     `toml:"connection_sync,omitempty"`
+		IPVS     *canonicalIPVS     `toml:"ipvs,omitempty"`
 	}
 	canonicalVRRP struct {
 		Name           string           `toml:"name"`

@@ -24,6 +24,7 @@ type Config struct {
 	SyncGroups []SyncGroup     // the same
 	Services   []Service       // in the order of the files
 	Sync       *ConnectionSync // nil: connections are not synchronised
+	Timeouts   Timeouts
 	API        API
 	// MarkBase is the first of MarkCount marks that packets of checks through a
 	// virtual address carry.

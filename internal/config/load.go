@@ -56,6 +56,7 @@ type loader struct {
 	groups   []*groupBlock
 	services []*serviceBlock
 	sync     *syncBlock // nil: there is none
+	timeouts Timeouts
 	api      API
 	markBase field[int64]
 	pending  []*table // [[service]] tables, read when the virtual addresses are known
@@ -92,7 +93,7 @@ func (l *loader) load(sources []*source) (*Config, error) {
 	if len(l.found.errors) > 0 {
 		return nil, l.found.errors
 	}
-	c := &Config{Node: name, API: l.api, Warnings: l.found.warnings, MarkBase: uint32(l.markBase.or(defaultMarkBase))}
+	c := &Config{Node: name, API: l.api, Timeouts: l.timeouts, Warnings: l.found.warnings, MarkBase: uint32(l.markBase.or(defaultMarkBase))}
 	c.Texts = texts(sources)
 	for _, src := range sources {
 		c.Files = append(c.Files, src.name)
@@ -158,6 +159,11 @@ func (l *loader) readBlocks(sources []*source) {
 		if sync, present, ok := top.child("connection_sync"); present && ok {
 			l.once("connection_sync", sync.place)
 			l.decodeConnectionSync(sync)
+		}
+		if ipvs, present, ok := top.child("ipvs"); present && ok {
+			l.once("ipvs", ipvs.place)
+			l.decodeIPVS(ipvs)
+			ipvs.finish()
 		}
 		if checks, present, ok := top.child("checks"); present && ok {
 			l.once("checks", checks.place)

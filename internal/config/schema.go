@@ -25,6 +25,8 @@ func sections() []section {
 		{"[[service.real]]", []string{"address", "weight", "upper", "lower"}, []string{"check"}},
 		{"[service.tunnel]", []string{"type", "port", "checksum"}, nil},
 		{"[connection_sync]", connectionSyncKeys(), nil},
+		{"[ipvs]", nil, []string{"timeouts"}},
+		{"[ipvs.timeouts]", timeoutKeys(), nil},
 		{"[vrrp.notify]", append(NotifyStates(), "user", "timeout"), nil},
 		{"[sync_group.notify]", append(NotifyStates(), "user", "timeout"), nil},
 		{"[checks]", []string{"mark_base"}, nil},

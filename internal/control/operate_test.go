@@ -26,6 +26,10 @@ func (o operator) Order(_ context.Context, order Order) (Server, error) {
 	return Server{Service: order.Service, Real: order.Real, Weight: order.Weight}, o.err
 }
 
+func (o operator) Zero(_ context.Context, r ZeroRequest) (ZeroResult, error) {
+	return ZeroResult{Services: []ZeroedService{{Service: r.Service}}}, o.err
+}
+
 func (o operator) Checks(_ context.Context, real string) (ChecksReport, error) {
 	return ChecksReport{Unknown: real}, o.err
 }
@@ -49,6 +53,10 @@ func TestOperatorRequestsArriveAsTheyAre(t *testing.T) {
 	ordered, err := NewClient(path).Order(t.Context(), Order{Service: "web", Real: "192.0.2.11", Action: "weight", Weight: 7})
 	if diff := cmp.Diff(Server{Service: "web", Real: "192.0.2.11", Weight: 7}, ordered); diff != "" || err != nil {
 		t.Errorf("%v, server (-want +got):\n%s", err, diff)
+	}
+	zeroed, err := NewClient(path).Zero(t.Context(), ZeroRequest{Service: "web"})
+	if diff := cmp.Diff(ZeroResult{Services: []ZeroedService{{Service: "web"}}}, zeroed); diff != "" || err != nil {
+		t.Errorf("%v, zeroed (-want +got):\n%s", err, diff)
 	}
 	server, err := NewClient(path).Server(t.Context(), "a b&c", "[2001:db8::1]:80")
 	if diff := cmp.Diff(Server{Service: "a b&c", Real: "[2001:db8::1]:80"}, server); diff != "" || err != nil {

@@ -33,6 +33,7 @@ func routes(backend Backend, log *slog.Logger) *http.ServeMux {
 	bounded("POST /"+Version+"/failover", HandoverBound, with(backend.Failover))
 	bounded("POST /"+Version+"/maintenance", HandoverBound, with(backend.Maintenance))
 	bounded("POST /"+Version+"/order", requestBound, with(backend.Order))
+	bounded("POST /"+Version+"/zero", requestBound, with(backend.Zero))
 	bounded("GET /"+Version+"/server", requestBound, func(ctx context.Context, r *http.Request) (any, error) {
 		return backend.Server(ctx, r.FormValue("service"), r.FormValue("real"))
 	})

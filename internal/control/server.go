@@ -39,6 +39,8 @@ type Operator interface {
 	// Order overrides the configuration of a real server, and returns the server
 	// once the kernel has followed. An error says what was not done.
 	Order(ctx context.Context, order Order) (Server, error)
+	// Zero sets the counters of one service, or of all, to 0.
+	Zero(ctx context.Context, request ZeroRequest) (ZeroResult, error)
 	// Server reads one real server from the kernel.
 	Server(ctx context.Context, service, real string) (Server, error)
 }

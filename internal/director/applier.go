@@ -31,6 +31,7 @@ type work struct {
 	configured map[ipvsctl.ServiceKey]bool // services that the configuration names
 	sync       []ipvsctl.SyncDaemon
 	sysctls    []netif.Sysctl
+	timeouts   ipvsctl.Timeouts
 	generation uint64
 }
 
@@ -48,8 +49,9 @@ type Applied struct {
 	// Drift is the last time that somebody else had changed the IPVS table.
 	Drift Drift
 	// AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
-	// read or done, SysctlErr where kernel parameters are not as they should be.
-	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr, SysctlErr error
+	// read or done, SysctlErr where kernel parameters are not as they should be, and
+	// TimeoutErr where the timeouts of connections are not.
+	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr, SysctlErr, TimeoutErr error
 }
 
 // ok reports whether the host is as desired.
@@ -59,7 +61,7 @@ func (a *Applied) ok() bool {
 
 // Err returns all that went wrong as one error, nil if nothing did.
 func (a *Applied) Err() error {
-	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr, a.SysctlErr,
+	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr, a.SysctlErr, a.TimeoutErr,
 		a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
 }
 
@@ -90,6 +92,9 @@ type applier struct {
 	sweeping time.Duration            // how long that took last; owned by run
 	drift    Drift                    // owned by run
 	sysctls  []netif.Sysctl           // that were set last; owned by run
+
+	timeouts    ipvsctl.Timeouts // that were desired last; owned by run
+	timeoutsSet bool             // they are in force; owned by run
 }
 
 func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger, happened func(journal.Event)) *applier {
@@ -212,6 +217,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	a.announce(w.desired, out)
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
 	out.SysctlErr = a.keepSysctls(w)
+	out.TimeoutErr = a.keepTimeouts(ctx, w)
 	out.At = time.Now()
 	return out
 }

@@ -215,5 +215,7 @@ func (d *Director) finish() error {
 
 // tidy undoes the rest once nobody applies anything any more.
 func (d *Director) tidy() error {
-	return errors.Join(d.Host.RestoreSysctls(), d.applier.record.remove(), statefile.Remove(willPath(d.RunDir)), statefile.Remove(d.inForcePath()))
+	ctx, cancel := context.WithTimeout(context.Background(), kernelBound)
+	defer cancel()
+	return errors.Join(d.Host.RestoreSysctls(), restoreTimeouts(ctx, d.RunDir, d.Host), d.applier.record.remove(), statefile.Remove(willPath(d.RunDir)), statefile.Remove(d.inForcePath()))
 }

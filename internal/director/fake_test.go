@@ -1,6 +1,7 @@
 package director
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type fakeHost struct {
 	announced  map[arp.Target]arp.Schedule
 	sysctls    []netif.Sysctl
 	marks      []mark.Rule
+	timeouts   ipvsctl.Timeouts
 	refuse     error // of SetSysctls
 	// refuseSome decides whether SetSysctls fails after it has set some.
 	refuseSome func([]netif.Sysctl) error
@@ -201,6 +203,23 @@ func (h *fakeHost) SetSysctls(desired []netif.Sysctl) error {
 	h.sysctls = desired
 	return nil
 }
+
+func (h *fakeHost) Timeouts(context.Context) (ipvsctl.Timeouts, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.timeouts, nil
+}
+
+func (h *fakeHost) SetTimeouts(_ context.Context, t ipvsctl.Timeouts) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.timeouts.TCP = cmp.Or(t.TCP, h.timeouts.TCP)
+	h.timeouts.TCPFin = cmp.Or(t.TCPFin, h.timeouts.TCPFin)
+	h.timeouts.UDP = cmp.Or(t.UDP, h.timeouts.UDP)
+	return nil
+}
+
+func (h *fakeHost) Zero(_ context.Context, key ipvsctl.ServiceKey) error { return h.table.Zero(key) }
 
 func (h *fakeHost) RestoreSysctls() error {
 	h.mu.Lock()

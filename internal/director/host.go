@@ -50,6 +50,10 @@ type Host interface {
 	SetSysctls(desired []netif.Sysctl) error
 	// RestoreSysctls undoes SetSysctls.
 	RestoreSysctls() error
+	// Timeouts of connections of the kernel's IPVS.
+	ipvsctl.TimeoutHandle
+	// Zero sets the counters of a service and its destinations to 0.
+	Zero(ctx context.Context, key ipvsctl.ServiceKey) error
 	// Announce sets which addresses are announced from now on; again starts
 	// over with all of them. It does not block.
 	Announce(targets map[arp.Target]arp.Schedule, again bool)

@@ -411,6 +411,7 @@ func (d *Director) update() uint64 {
 		configured: configured,
 		sync:       d.syncDaemons(),
 		sysctls:    Sysctls(d.config),
+		timeouts:   timeouts(d.config),
 		generation: d.generation,
 	})
 	return d.generation

@@ -454,6 +454,9 @@ func (v *view) problems(s *control.Status) []string {
 	if v.applied.TableErr != nil {
 		say("IPVS table: %v", v.applied.TableErr)
 	}
+	if v.applied.TimeoutErr != nil {
+		say("timeouts of connections: %v", v.applied.TimeoutErr)
+	}
 	if err := errors.Join(v.applied.RoutingErr, v.applied.Routing.Err()); err != nil {
 		say("routes and rules: %v", err)
 	}

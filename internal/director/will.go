@@ -12,6 +12,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/statefile"
+	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/vrrp"
 )
 
@@ -29,6 +30,7 @@ type CleanupHost interface {
 	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
 	SetRouting(ctx context.Context, desired netif.Routing) (netif.RoutingResult, error)
 	RestoreSysctls() error
+	ipvsctl.TimeoutHandle
 }
 
 // Cleanup executes the will of a node whose processes are gone: each router
@@ -71,7 +73,7 @@ func Cleanup(ctx context.Context, runDir string, host CleanupHost, network vrrp.
 		}
 	}
 	routing, err := host.SetRouting(ctx, netif.Routing{})
-	errs = append(errs, err, routing.Err(), host.RestoreSysctls(), statefile.Remove(willPath(runDir)))
+	errs = append(errs, err, routing.Err(), host.RestoreSysctls(), restoreTimeouts(ctx, runDir, host), statefile.Remove(willPath(runDir)))
 	return errors.Join(errs...)
 }
 

@@ -24,6 +24,7 @@ const (
 	cmdSetConfig  = 12
 	cmdGetConfig  = 13
 	cmdGetInfo    = 15
+	cmdZero       = 16
 )
 
 // Attributes of the first level; those of SET_INFO are numbered by themselves.

@@ -2,10 +2,12 @@ package ipvsnl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
@@ -33,18 +35,11 @@ func (h *Handle) Info(ctx context.Context) (Info, error) {
 	return info, err
 }
 
-// Timeouts are how long connections without packets are kept, in whole seconds.
-type Timeouts struct {
-	TCP    time.Duration // established
-	TCPFin time.Duration // after a FIN
-	UDP    time.Duration
-}
-
 // Timeouts reads the timeouts.
-func (h *Handle) Timeouts(ctx context.Context) (Timeouts, error) {
-	var t Timeouts
+func (h *Handle) Timeouts(ctx context.Context) (ipvsctl.Timeouts, error) {
+	var t ipvsctl.Timeouts
 	err := h.get(ctx, "reading the ipvs timeouts", cmdGetConfig, func(typ uint16, v value) error {
-		field := t.field(typ)
+		field := timeout(&t, typ)
 		if field == nil {
 			return nil
 		}
@@ -56,8 +51,8 @@ func (h *Handle) Timeouts(ctx context.Context) (Timeouts, error) {
 	return t, err
 }
 
-// field returns the timeout that an attribute sets.
-func (t *Timeouts) field(typ uint16) *time.Duration {
+// timeout returns the one that an attribute sets.
+func timeout(t *ipvsctl.Timeouts, typ uint16) *time.Duration {
 	switch typ {
 	case attrTimeoutTCP:
 		return &t.TCP
@@ -72,11 +67,11 @@ func (t *Timeouts) field(typ uint16) *time.Duration {
 // SetTimeouts sets those timeouts that are not 0. They must be whole seconds
 // from 1 s to 31 days. Connections that exist keep theirs until their next
 // packet.
-func (h *Handle) SetTimeouts(ctx context.Context, t Timeouts) error {
+func (h *Handle) SetTimeouts(ctx context.Context, t ipvsctl.Timeouts) error {
 	var b buffer
 	b.header(cmdSetConfig)
 	for typ := uint16(attrTimeoutTCP); typ <= attrTimeoutUDP; typ++ {
-		d := *t.field(typ)
+		d := *timeout(&t, typ)
 		if d < 0 || d > 31*24*time.Hour || d%time.Second != 0 {
 			return fmt.Errorf("setting the ipvs timeouts: %v is not a number of whole seconds up to 31 days: %w", d, ipvsctl.ErrRange)
 		}
@@ -87,6 +82,30 @@ func (h *Handle) SetTimeouts(ctx context.Context, t Timeouts) error {
 	return h.transact(ctx, func(l *link) error {
 		if _, err := l.ask(ctx, netlink.Acknowledge, b); err != nil {
 			return explain("setting the ipvs timeouts", err)
+		}
+		return nil
+	})
+}
+
+// Zero sets the counters of a service and of its destinations to 0; those of
+// connections that are open stay. It fails with ipvsctl.ErrNoService if there is no
+// such service.
+func (h *Handle) Zero(ctx context.Context, key ipvsctl.ServiceKey) error {
+	op := ipvsctl.Op{Service: ipvsctl.Service{Key: key}}
+	if err := checkEncodable(&op, false); err != nil {
+		return err
+	}
+	var b buffer
+	b.header(cmdZero)
+	b.service(&op.Service, false)
+	return h.transact(ctx, func(l *link) error {
+		_, err := l.ask(ctx, netlink.Acknowledge, b)
+		var errno unix.Errno
+		if _, known := isVerdict(err); known && errors.As(err, &errno) && errno == unix.ESRCH {
+			return fmt.Errorf("zeroing service %v: %w", key, answer(ipvsctl.ErrNoService, err, errno, ""))
+		}
+		if err != nil {
+			return explain(fmt.Sprintf("zeroing service %v", key), err)
 		}
 		return nil
 	})

@@ -130,14 +130,14 @@ func TestTimeouts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SetTimeouts(t.Context(), ipvsnl.Timeouts{TCP: 77 * time.Second, UDP: 33 * time.Second}); err != nil {
+	if err := h.SetTimeouts(t.Context(), ipvsctl.Timeouts{TCP: 77 * time.Second, UDP: 33 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	want := ipvsnl.Timeouts{TCP: 77 * time.Second, TCPFin: before.TCPFin, UDP: 33 * time.Second}
+	want := ipvsctl.Timeouts{TCP: 77 * time.Second, TCPFin: before.TCPFin, UDP: 33 * time.Second}
 	if got, err := h.Timeouts(t.Context()); err != nil || got != want {
 		t.Errorf("Timeouts = %+v, %v, want %+v", got, err, want)
 	}
-	if err := h.SetTimeouts(t.Context(), ipvsnl.Timeouts{TCP: 1500 * time.Millisecond}); !errors.Is(err, ipvsctl.ErrRange) {
+	if err := h.SetTimeouts(t.Context(), ipvsctl.Timeouts{TCP: 1500 * time.Millisecond}); !errors.Is(err, ipvsctl.ErrRange) {
 		t.Errorf("SetTimeouts of half seconds = %v, want %v", err, ipvsctl.ErrRange)
 	}
 }
@@ -166,6 +166,12 @@ func TestCountersOfAnAdoptedServiceGoOn(t *testing.T) {
 		return s.Stats.Conns == 3 && d.Stats.Conns == 3 && d.ActiveConns == 3 && d.Stats.InPackets > 0
 	})
 
+	// Zeroing is for counters, and for those of one service.
+	other := ipvsctl.ServiceKey{Protocol: ipvsctl.TCP, Address: addr("127.0.0.9"), Port: 1}
+	if err := h.Zero(t.Context(), other); !errors.Is(err, ipvsctl.ErrNoService) {
+		t.Errorf("zeroing a service that is not there = %v, want %v", err, ipvsctl.ErrNoService)
+	}
+
 	// Another reconciler, as after a restart, with everything changed that can be.
 	here.Weight, here.Upper = 9, 100
 	result := reconcile(t, h, ipvsctl.Table{{Key: key, Scheduler: "mh", Persistence: time.Minute,
@@ -186,6 +192,12 @@ func TestCountersOfAnAdoptedServiceGoOn(t *testing.T) {
 		s, d := read()
 		return s.Stats.Conns == 4 && d.Stats.Conns == 4 && d.ActiveConns == 4 && d.PersistentConns == 1
 	})
+	if err := h.Zero(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if s, d := read(); s.Stats.Conns != 0 || s.Stats.InPackets != 0 || d.Stats.Conns != 0 || d.ActiveConns != 4 {
+		t.Errorf("zeroed: service %+v, destination %+v, want counters of 0 and 4 connections", s.Stats, d)
+	}
 }
 
 // serve accepts connections in the namespace until the test ends. The function

@@ -84,6 +84,21 @@ func (f *Fake) Traffic(service ipvsctl.ServiceKey, dest ipvsctl.DestKey, n uint3
 	d.ActiveConns += n
 }
 
+// Zero sets the counters of a service and its destinations to 0.
+func (f *Fake) Zero(service ipvsctl.ServiceKey) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, exists := f.services[service]
+	if !exists {
+		return ipvsctl.ErrNoService
+	}
+	s.Stats = ipvsctl.Stats{}
+	for i := range s.Dests {
+		s.Dests[i].Stats = ipvsctl.Stats{}
+	}
+	return nil
+}
+
 // Replace changes a service behind the table's back, as another program would
 // that does not go by the same rules. It panics if there is none.
 func (f *Fake) Replace(service ipvsctl.ServiceKey, change func(*ipvsctl.LiveService)) {
