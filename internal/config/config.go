@@ -149,7 +149,7 @@ type Service struct {
 	Protocol string
 	Listen   []netip.AddrPort // of both families, at least one
 	// FWMark is the firewall mark by which the kernel knows the service, and Marked
-	// what gets it; Listen is one address without a port then. 0: by Listen.
+	// what gets it; Listen is one address of each family, without a port, then. 0: by Listen.
 	FWMark uint32
 	Marked []Range
 	// Scheduler is the kernel's name of it, such as "wlc".

@@ -49,6 +49,12 @@ func (s Service) Addresses() []netip.Addr {
 	return slices.Compact(all)
 }
 
+// MarkedAt returns what gets the mark of s at one of its listeners, which is the
+// ranges of that family.
+func (s Service) MarkedAt(listen netip.AddrPort) []Range {
+	return only(s.Marked, func(r Range) bool { return r.From.Is4() == listen.Addr().Is4() })
+}
+
 // Endpoints returns addresses with ports that s listens on: all of them, or of a
 // service by mark one of each range.
 func (s Service) Endpoints() []netip.AddrPort {
@@ -172,10 +178,6 @@ func (l *loader) decodeListeners(t *table, b *serviceBlock) {
 			}
 			continue
 		}
-		if r.From.Is6() {
-			l.found.add(f.place, problem{message: "a service by firewall mark has IPv4 addresses", legal: rangeLegal})
-			continue
-		}
 		b.marked = append(b.marked, r)
 		for a := r.From; ; a = a.Next() {
 			b.listen = append(b.listen, listenField{f, netip.AddrPortFrom(a, r.FromPort), r.ToPort})
@@ -186,8 +188,8 @@ func (l *loader) decodeListeners(t *table, b *serviceBlock) {
 	}
 }
 
-// finishMark makes of a service by mark what it is for the kernel: one listener
-// without a port. Its checks need a port of their own then, unless there is but one.
+// finishMark makes of a service by mark what it is for the kernel: one listener of
+// each family, without a port. Its checks need a port of their own then, unless there is but one.
 func (l *loader) finishMark(b *serviceBlock) {
 	s := &b.Service
 	if !b.mark.good || len(b.listen) == 0 {
@@ -199,7 +201,13 @@ func (l *loader) finishMark(b *serviceBlock) {
 	}
 	s.FWMark, s.Marked = uint32(b.mark.value), b.marked
 	slices.SortFunc(s.Marked, func(x, y Range) int { return strings.Compare(x.String(), y.String()) })
-	s.Listen = []netip.AddrPort{netip.AddrPortFrom(b.listen[0].at.Addr(), 0)}
+	s.Listen = nil
+	for _, six := range []bool{false, true} {
+		of := func(f listenField) bool { return f.at.Addr().Is6() == six }
+		if i := slices.IndexFunc(b.listen, of); i >= 0 {
+			s.Listen = append(s.Listen, netip.AddrPortFrom(b.listen[i].at.Addr(), 0))
+		}
+	}
 	port := b.marked[0].FromPort
 	for _, r := range b.marked {
 		if r.FromPort != port || r.ToPort != port {

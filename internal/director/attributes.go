@@ -37,10 +37,12 @@ func tunnel(s config.Service, real config.Real) ipvsctl.Tunnel {
 	}
 }
 
-// marks are the rules that mark the packets of a service by firewall mark.
-func marks(s config.Service) []mark.Rule {
-	rules := make([]mark.Rule, len(s.Marked))
-	for i, r := range s.Marked {
+// marks are the rules that mark the packets of a service by firewall mark, at one of
+// its listeners.
+func marks(s config.Service, listen netip.AddrPort) []mark.Rule {
+	ranges := s.MarkedAt(listen)
+	rules := make([]mark.Rule, len(ranges))
+	for i, r := range ranges {
 		rules[i] = mark.Rule{
 			Mark: s.FWMark, Protocol: uint8(protocols[s.Protocol]), FromPort: r.FromPort, ToPort: r.ToPort,
 			Addresses: []mark.Span{{From: r.From, To: r.To}},

@@ -137,10 +137,10 @@ func Compute(in Inputs) Desired {
 					rest(loaded.Dests, in.Directors)
 				}
 				d.Table = append(d.Table, loaded)
-				d.Marks = append(d.Marks, marks(s)...)
+				d.Marks = append(d.Marks, marks(s, listen)...)
 			case !role.Decided && !others[router]:
 				d.Untouched[key] = true
-				d.Marks = append(d.Marks, marks(s)...)
+				d.Marks = append(d.Marks, marks(s, listen)...)
 			}
 		}
 	}

@@ -309,8 +309,9 @@ func listenText(s config.Service, listen netip.AddrPort) string {
 	if s.FWMark == 0 {
 		return listen.String()
 	}
-	words := make([]string, len(s.Marked))
-	for i, r := range s.Marked {
+	ranges := s.MarkedAt(listen)
+	words := make([]string, len(ranges))
+	for i, r := range ranges {
 		words[i] = r.String()
 	}
 	return fmt.Sprintf("fwmark %d: %s", s.FWMark, listed(words))

@@ -1,6 +1,6 @@
 // Package mark has netfilter put firewall marks on packets to virtual addresses,
-// so that one IPVS service takes them all. It owns one nftables table, which it
-// replaces as a whole in one transaction, and touches no other.
+// so that one IPVS service takes them all. It owns one nftables table of each family,
+// which it replaces as a whole in one transaction, and touches no other.
 package mark
 
 import (
@@ -19,10 +19,27 @@ type Rule struct {
 	Addresses        []Span
 }
 
-// Span is a range of IPv4 addresses, both ends included.
+// Span is a range of addresses of one family, both ends included.
 type Span struct{ From, To netip.Addr }
 
-// canonical sorts rules, joins those that differ in their addresses alone, and
+// ofFamily returns the parts of rules that are of IPv6, or of IPv4.
+func ofFamily(rules []Rule, six bool) []Rule {
+	var out []Rule
+	for _, r := range rules {
+		var spans []Span
+		for _, s := range r.Addresses {
+			if s.From.Is6() == six {
+				spans = append(spans, s)
+			}
+		}
+		if r.Addresses = spans; len(spans) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// canonical sorts rules of one family, joins those that differ in their addresses alone, and
 // joins spans that touch or overlap: the kernel refuses sets with overlaps.
 func canonical(rules []Rule) []Rule {
 	type head struct {

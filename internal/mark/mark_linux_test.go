@@ -34,7 +34,11 @@ func set(t *testing.T, wantChanged bool, rules ...Rule) {
 // foreign makes a table of somebody else's that counts the packets with a mark,
 // and returns how to read the count.
 func foreign(t *testing.T, conn *nftables.Conn, mark uint32) func() uint64 {
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "foreign"})
+	return foreignOf(t, conn, nftables.TableFamilyIPv4, mark)
+}
+
+func foreignOf(t *testing.T, conn *nftables.Conn, family nftables.TableFamily, mark uint32) func() uint64 {
+	table := conn.AddTable(&nftables.Table{Family: family, Name: "foreign"})
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "count", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
 	})
