@@ -19,9 +19,9 @@ const (
 // smallestIPv6 is the least MTU of an interface that has IPv6 (RFC 8200, section 5).
 const smallestIPv6 = 1280
 
-// wrapped says how packets of one family come to a real server of another: the
+// Wrapped says how packets of one family come to a real server of another: the
 // device that takes them out, and what the wrapping takes of each packet.
-func wrapped(tunnel config.Tunnel, inner6, outer6 bool) (device string, overhead int) {
+func Wrapped(tunnel config.Tunnel, inner6, outer6 bool) (device string, overhead int) {
 	overhead, device = ipv4Header, netif.DeviceIPIP
 	switch {
 	case outer6:
@@ -51,7 +51,7 @@ func wrapped(tunnel config.Tunnel, inner6, outer6 bool) (device string, overhead
 // unwrap takes the packets of a service by TUN out of their wrapping.
 func (n needs) unwrap(service config.Service, server config.Real, ifname string) {
 	inner6, outer6 := service.Listen[0].Addr().Is6(), server.Address.Is6()
-	device, overhead := wrapped(service.Attributes.Tunnel, inner6, outer6)
+	device, overhead := Wrapped(service.Attributes.Tunnel, inner6, outer6)
 	if service.Attributes.Tunnel.Type == "gue" {
 		put(n.ports, netif.GUEPort(service.Attributes.Tunnel.Port, outer6), service)
 	}

@@ -60,7 +60,9 @@ func (s *settings) doctor(cmd *cobra.Command, probe bool) error {
 		in.Segment = facts.LookAround(cmd.Context(), doctor.Look(in))
 		unknown = append(unknown, in.Segment.Unknown...)
 	}
-	e := examination{Roles: doctor.Roles(in), Findings: doctor.Examine(in), Unknown: unknown}
+	e := examination{
+		Roles: append([]string{}, doctor.Roles(in)...), Findings: append([]doctor.Finding{}, doctor.Examine(in)...), Unknown: unknown,
+	}
 	if in.Config != nil {
 		e.Node = in.Config.Node
 	}

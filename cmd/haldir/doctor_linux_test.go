@@ -66,6 +66,7 @@ func (s *segment) speak(from *testenv.Netns, source string, p vrrp.Packet) {
 	})
 }
 
+// What it sees there is tested in internal/doctor.
 func TestDoctorSeesTheSegment(t *testing.T) {
 	cluster := strings.Replace(router, `"lo"`, `"br0"`, 1)
 	ours := vrrp.Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.100")}}
@@ -83,25 +84,6 @@ func TestDoctorSeesTheSegment(t *testing.T) {
 			s.station(0x22, "192.0.2.100/24")
 			s.station(0x33, "192.0.2.100/24")
 		}, exitProblem, []string{"duplicate-vip"}},
-		{"two masters, of which one answers", func(s *segment) {
-			s.speak(s.station(0x22, "192.0.2.3/24", "192.0.2.100/24"), "192.0.2.3", ours)
-			s.speak(s.station(0x33, "192.0.2.4/24"), "192.0.2.4", ours)
-		}, exitProblem, []string{"two-masters"}},
-		{"another cluster with our number", func(s *segment) {
-			theirs := ours
-			theirs.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.200")}
-			s.speak(s.station(0x22, "192.0.2.3/24", "192.0.2.100/24"), "192.0.2.3", theirs)
-		}, exitProblem, []string{"vrid-duplicate"}},
-		{"a peer with another interval", func(s *segment) {
-			theirs := ours
-			theirs.Interval = 100 * time.Millisecond
-			s.speak(s.station(0x22, "192.0.2.3/24", "192.0.2.100/24"), "192.0.2.3", theirs)
-		}, exitDone, []string{"vrrp-mismatch"}},
-		{"another cluster", func(s *segment) {
-			theirs := ours
-			theirs.VRID = 7
-			s.speak(s.station(0x22, "192.0.2.3/24", "192.0.2.100/24"), "192.0.2.3", theirs)
-		}, exitDone, []string{"vrrp-foreign"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/facts"
@@ -16,12 +15,29 @@ var addressKinds = []Kind{
 	{"vip-on-segment", Fault, "this host answers ARP for the address in its director's place: clients talk to it past the director"},
 	{"vip-missing", Fault, "the kernel drops what the director forwards, for the address is not its own"},
 	{"vip-left-behind", Fault, "two machines have the address as soon as the other director takes over"},
+	{"dad-failed", Fault, "the kernel neither answers for the address nor sends from it"},
 	{"vip-foreign", Fault, "haldir never removes an address that somebody else set: it stays here when the other director takes over"},
 }
 
 func (p *patient) addresses() {
 	p.realServerAddresses()
 	p.directorAddresses()
+	p.refused()
+}
+
+// refused looks for addresses of which the kernel found another owner.
+func (p *patient) refused() {
+	for _, a := range p.Host.Addresses {
+		addr := a.Prefix.Addr()
+		_, virtual := p.directs(addr)
+		_, hidden := p.hiddenVIPs()[addr]
+		real := slices.ContainsFunc(p.duties, func(d duty) bool { return d.real.Address == addr })
+		if a.Refused && (virtual || hidden || real) {
+			p.found("dad-failed", fmt.Sprintf("ip address shows %s with the flag dadfailed", a.Address),
+				fmt.Sprintf("haldir arp %s shows who else has it; when that is gone: ip address del %s dev %s, and add it again", addr, a.Prefix, a.Interface),
+				"another station had %s when it was set on %s", addr, a.Interface)
+		}
+	}
 }
 
 func (p *patient) realServerAddresses() {
@@ -88,7 +104,7 @@ func (p *patient) directorAddress(v config.VRRP, a facts.Address) {
 	if !ok || !answers(link) {
 		return // hidden on lo or a tunnel: as a real server
 	}
-	evidence := fmt.Sprintf("ip address shows %s, with the tag %s", a.Address, tag(a))
+	evidence := fmt.Sprintf("ip -d address shows %s, with %s", a.Address, tag(a))
 	switch {
 	case !byUs(a):
 		if _, hidden := p.hiddenVIPs()[a.Prefix.Addr()]; hidden {
@@ -105,9 +121,13 @@ func (p *patient) directorAddress(v config.VRRP, a facts.Address) {
 	}
 }
 
+// tag says who put an address where it is, as far as the kernel knows.
 func tag(a facts.Address) string {
-	if byUs(a) {
-		return "of haldir"
+	switch {
+	case byUs(a):
+		return "the tag of haldir"
+	case a.Proto == 0:
+		return "no tag"
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%#x", a.Proto), "x0")
+	return fmt.Sprintf("the tag %#x, which is not haldir's", a.Proto)
 }

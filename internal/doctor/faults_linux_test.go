@@ -63,6 +63,10 @@ var hostFaults = []fault{
 		[]string{"vip-foreign"}, "192.0.2.100 is on eth0, and not by haldir", "",
 	},
 	{
+		"a real server's address that another station has", realServer, "dr", (*ward).collide,
+		[]string{"dad-failed"}, "another station had 2001:db8::11 when it was set on eth0", "with the flag dadfailed",
+	},
+	{
 		"arp_ignore off", realServer, "dr",
 		func(w *ward) { w.sysctl("net/ipv4/conf/all/arp_ignore", "0") },
 		[]string{"arp-ignore"}, "arp_ignore is 0 on eth0, so it answers for 192.0.2.100 on lo", "",
@@ -103,6 +107,68 @@ var hostFaults = []fault{
 		[]string{"forwarding-off"}, "packets that come in by eth0 are not forwarded, and NAT services need it", "",
 	},
 	{
+		"NAT without forwarding of IPv6", director, "nat", set("net/ipv6/conf/all/forwarding", "0"),
+		[]string{"forwarding-off"}, "packets of IPv6 are not forwarded, and NAT services need it", "net.ipv6.conf.all.forwarding = 0",
+	},
+	{
+		"DR with forwarding of IPv6", director, "dr", set("net/ipv6/conf/all/forwarding", "1"),
+		[]string{"forwarding-needless"}, "this director routes IPv6, and no service needs it", "net.ipv6.conf.all.forwarding = 1",
+	},
+	{
+		"forwarding that makes a host deaf to routers", director, "nat",
+		func(w *ward) { w.noRoute6(); w.sysctl("net/ipv6/conf/eth0/accept_ra", "1") },
+		[]string{"ra-ignored"}, "eth0 takes no notice of Router Advertisements", "net.ipv6.conf.eth0.accept_ra = 1, net.ipv6.conf.all.forwarding = 1",
+	},
+	{
+		"forwarding, and a router that was learned", director, "nat",
+		func(w *ward) { w.sysctl("net/ipv6/conf/eth0/accept_ra", "1") }, nil, "", "",
+	},
+	{
+		"a NAT real server that believes redirects of IPv6", realServer, "nat", set("net/ipv6/conf/eth0/accept_redirects", "1"),
+		[]string{"accept-redirects"}, "this real server of NAT service web believes redirects on eth0", "net.ipv6.conf.eth0.accept_redirects = 1",
+	},
+	{
+		"NAT replies over IPv6 past the director", realServer, "nat",
+		func(w *ward) { w.route("2001:db8::1", "eth0") },
+		[]string{"nat-bypass"}, "replies of NAT service web do not pass the director", "via 2001:db8::1 on eth0",
+	},
+	{
+		"no way back over IPv6", realServer, "dr", (*ward).noRoute6,
+		[]string{"no-way-back"}, "this real server of web has no default route of IPv6", "no default route of IPv6",
+	},
+	{
+		"no VIP of IPv6 on a real server", realServer, "dr",
+		func(w *ward) { w.without("lo", "2001:db8::100/128") },
+		[]string{"vip-missing"}, "2001:db8::100 is not on this host", "no interface has 2001:db8::100",
+	},
+	{
+		"a real server of IPv4 alone", realServer, "dr",
+		func(w *ward) {
+			w.without("lo", "2001:db8::100/128")
+			w.without("eth0", "2001:db8::11/64")
+			w.noRoute6()
+		}, nil, "", "",
+	},
+	{
+		"the VIP of IPv6 on a real server's interface", realServer, "dr",
+		func(w *ward) { w.address("eth0", "2001:db8::100/128") },
+		[]string{"vip-on-segment"}, "2001:db8::100 is on eth0, which answers ARP for it", "",
+	},
+	{
+		"the VIP of IPv6 on lo with the network's mask", realServer, "dr",
+		func(w *ward) { w.without("lo", "2001:db8::100/128"); w.address("lo", "2001:db8::100/64") },
+		[]string{"vip-mask"}, "2001:db8::100/64 on lo has the mask of a network", "",
+	},
+	{
+		"DR over IPv6 across a router", director, "dr",
+		func(w *ward) {
+			w.without("eth0", "2001:db8::2/64")
+			w.address("eth0", "2001:db8:1::2/64")
+			w.route("2001:db8:1::1", "eth0")
+		},
+		[]string{"dr-across-router"}, "real server 2001:db8::11 of web is behind a router, and the service forwards by dr", "via 2001:db8:1::1 on eth0",
+	},
+	{
 		"DR with forwarding", director, "dr",
 		func(w *ward) { w.sysctl("net/ipv4/ip_forward", "1") },
 		[]string{"forwarding-needless"}, "this director routes, and no service needs it", "",
@@ -134,7 +200,7 @@ var hostFaults = []fault{
 	{
 		"no way back", realServer, "dr",
 		(*ward).noRoute,
-		[]string{"no-way-back"}, "this real server of web has no default route", "",
+		[]string{"no-way-back"}, "this real server of web has no default route of IPv4", "",
 	},
 	{
 		"DR across a router", director, "dr",
@@ -192,5 +258,26 @@ var hostFaults = []fault{
 		"a server of IPv4 alone", realServer, "dr",
 		func(w *ward) { w.deaf(); w.listen("0.0.0.0:80") },
 		[]string{"no-listener"}, "nothing listens on tcp [2001:db8::100]:80 for service web", "listen only 0.0.0.0",
+	},
+	{
+		"keepalived beside haldir", director, "dr", func(w *ward) { w.runAs("keepalived") },
+		[]string{"other-director"}, "keepalived runs on this director too", "in this network namespace run keepalived",
+	},
+	{"keepalived on a host of no part", bystander, "dr", func(w *ward) { w.runAs("keepalived") }, nil, "", ""},
+	{
+		"TUN of both families without tunnels", realServer, "tun6", func(w *ward) { w.mss(1440) },
+		[]string{"tunnel-missing", "tunnel-missing", "tunnel-mtu"}, "this real server of TUN service web has no tunnel", "no interface of type ipip is up",
+	},
+	{
+		"no socket for GUE", realServer, "gue", func(w *ward) { w.mss(1400) },
+		[]string{"tunnel-missing", "tunnel-missing"}, "this real server of TUN service web has no tunnel", "no interface of type ipip is up",
+	},
+	{
+		"segments too large for GRE", realServer, "gre", func(w *ward) { w.mss(1437) },
+		[]string{"tunnel-missing", "tunnel-mtu"}, "this real server of TUN service web has no tunnel", "no interface of type gre is up",
+	},
+	{
+		"segments that fit into GRE", realServer, "gre", func(w *ward) { w.mss(1436) },
+		[]string{"tunnel-missing"}, "this real server of TUN service web has no tunnel", "",
 	},
 }

@@ -95,7 +95,7 @@ func (f *gate) pass(id, what string, hooks []firewall.Hook, packet firewall.Pack
 		if key := kind + id + d.Rule; !f.reported[key] {
 			f.reported[key] = true
 			f.found(kind, fmt.Sprintf("at the hook %s: %s", hook, d.Rule),
-				"let it pass: look at nft -a list ruleset, or iptables -L -v -n", "%s", title)
+				letPass(d.Place, packet), "%s", title)
 		}
 		return
 	}
@@ -110,7 +110,7 @@ func (f *gate) balanced(s config.Service) {
 			Protocol: protocolNumbers[s.Protocol], SourcePort: anyPort, Port: listen.Port(), State: firewall.New,
 		}
 		f.pass("firewall-service", fmt.Sprintf("requests for %s (service %s)", listen, s.Name), inbound, request)
-		for _, real := range servers(s) {
+		for _, real := range servers(s.At(listen)) {
 			way, ok := f.Host.Ways[real.Address]
 			if !ok || way.Local {
 				continue
@@ -201,7 +201,7 @@ func (f *gate) checkBy(c config.Check, s config.Service, real config.Real, liste
 
 // served follows the packets of a service on its real server.
 func (f *gate) served(d duty) {
-	for _, listen := range d.service.Endpoints() {
+	for _, listen := range d.endpoints() {
 		at := destination(d, listen)
 		in := d.ifname
 		if d.service.Forward == ipvsctl.TUN.String() {

@@ -10,18 +10,21 @@ import (
 )
 
 // nft loads rules in the ward's namespace.
-func (w *ward) nft(rules string) {
+func (w *ward) nft(rules string) { w.load(rules, "nft", "-f", "-") }
+
+// load has a program of the firewall read rules.
+func (w *ward) load(rules, program string, args ...string) {
 	w.t.Helper()
 	testenv.Root(w.t)
-	path, err := exec.LookPath("nft")
+	path, err := exec.LookPath(program)
 	if err != nil {
 		if testenv.Required("firewall") {
-			w.t.Fatalf("nft is required here: %v", err)
+			w.t.Fatalf("%s is required here: %v", program, err)
 		}
-		w.t.Skipf("needs nft: %v", err)
+		w.t.Skipf("needs %s: %v", program, err)
 	}
 	w.do(func() error {
-		cmd := exec.Command(path, "-f", "-")
+		cmd := exec.Command(path, args...)
 		cmd.Stdin = strings.NewReader(rules)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -29,6 +32,13 @@ func (w *ward) nft(rules string) {
 		}
 		return err
 	})
+}
+
+// tables loads a rule of iptables.
+func tables(program, rule string) func(*ward) {
+	return func(w *ward) {
+		w.load("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"+rule+"\nCOMMIT\n", program)
+	}
 }
 
 // closed is a firewall that lets nothing in but what the rules say.
@@ -115,6 +125,18 @@ var firewallFaults = []fault{
 		[]string{"firewall-arp"}, "the firewall drops ARP requests for 192.0.2.11", "rule with handle",
 	},
 	{
+		"adverts are dropped by iptables", director, "dr", tables("iptables-nft-restore", "-A INPUT -p vrrp -j DROP"),
+		[]string{"firewall-vrrp"}, "the firewall drops VRRP adverts that come in by eth0", "of chain INPUT of table ip filter",
+	},
+	{
+		"adverts are dropped by iptables of old", director, "dr", tables("iptables-legacy-restore", "-A INPUT -p vrrp -j DROP"),
+		[]string{"firewall-vrrp"}, "the firewall drops VRRP adverts that come in by eth0", "rule 1 of chain INPUT of table filter (iptables)",
+	},
+	{
+		"requests of IPv6 are dropped by iptables of old", realServer, "dr", tables("ip6tables-legacy-restore", "-A INPUT -p tcp --dport 80 -j REJECT"),
+		[]string{"firewall-service"}, "the firewall drops requests for [2001:db8::100]:80 (service web)", "rule 1 of chain INPUT of table filter (ip6tables)",
+	},
+	{
 		"neighbour discovery is dropped", checks(director), "dr", rules(closed(letVRRP + letPeers + letWeb + letReplies)),
 		[]string{"firewall-arp"}, "the firewall drops neighbour solicitations for 2001:db8::100", "at the hook input: policy",
 	},
@@ -171,6 +193,10 @@ func untracked(t *testing.T, mode string) *ward {
 // syncing is a director that tells its connections.
 func syncing(t *testing.T, mode string) *ward {
 	w := director(t, mode)
-	w.cfg = load(t, "d1", text(mode)+"[connection_sync]\ninterface = \"eth0\"\nid = 51\n")
+	w.cfg = syncingConfig(t, mode)
 	return w
+}
+
+func syncingConfig(t *testing.T, mode string) *config.Config {
+	return load(t, "d1", text(mode)+"[connection_sync]\ninterface = \"eth0\"\nid = 51\n")
 }

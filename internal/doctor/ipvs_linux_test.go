@@ -35,8 +35,8 @@ func balancer(t *testing.T, mode string) *ward {
 	return w
 }
 
-// balance puts a service with one real server into the kernel.
-func (w *ward) balance(forward ipvsctl.Forward, at, to netip.AddrPort) {
+// kernelDo runs fn with the IPVS of the ward.
+func (w *ward) kernelDo(fn func(*ipvsnl.Handle) error) {
 	w.t.Helper()
 	w.do(func() error {
 		handle, err := ipvsnl.Open()
@@ -44,6 +44,14 @@ func (w *ward) balance(forward ipvsctl.Forward, at, to netip.AddrPort) {
 			return err
 		}
 		defer func() { _ = handle.Close() }()
+		return fn(handle)
+	})
+}
+
+// balance puts a service with one real server into the kernel.
+func (w *ward) balance(forward ipvsctl.Forward, at, to netip.AddrPort) {
+	w.t.Helper()
+	w.kernelDo(func(handle *ipvsnl.Handle) error {
 		service := ipvsctl.Service{
 			Key:       ipvsctl.ServiceKey{Protocol: ipvsctl.TCP, Address: at.Addr(), Port: at.Port()},
 			Scheduler: ipvsctl.DefaultScheduler, Persistence: time.Minute,

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -25,55 +26,55 @@ func (p *patient) kernel() {
 
 // Modules are the kernel modules that the configuration needs on this host.
 func Modules(in Input) []string {
-	p := newPatient(in)
-	var names []string
-	seen := map[string]bool{}
-	add := func(name string) {
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	for _, s := range p.served() {
-		add("ip_vs")
-		add(schedulerModule(s.Scheduler))
-	}
-	for _, d := range p.duties {
-		if d.service.Forward == "tun" {
-			add("ipip")
-		}
+	needs := newPatient(in).modulesFor()
+	names := make([]string, len(needs))
+	for i, n := range needs {
+		names[i] = n.module
 	}
 	return names
 }
 
-func schedulerModule(scheduler string) string { return "ip_vs_" + scheduler }
+// need is a kernel module and what needs it first.
+type need struct{ module, id, of string }
 
-func (p *patient) modules() {
-	for _, name := range Modules(p.Input) {
-		if p.Host.Modules[name] != netif.ModuleAbsent || name == "ip_vs" && p.Host.HasIPVS {
+func (p *patient) modulesFor() []need {
+	var needs []need
+	add := func(module, id, of string) {
+		if !slices.ContainsFunc(needs, func(n need) bool { return n.module == module }) {
+			needs = append(needs, need{module, id, of})
+		}
+	}
+	for _, s := range p.served() {
+		add("ip_vs", "module-missing", "a director with services")
+		add("ip_vs_"+s.Scheduler, "scheduler-missing", "scheduler "+s.Scheduler+" of service "+s.Name)
+		if engine := s.Attributes.PersistenceEngine; engine != "" {
+			add("ip_vs_pe_"+engine, "module-missing", "persistence_engine "+engine+" of service "+s.Name)
+		}
+	}
+	for _, d := range p.duties {
+		if d.service.Forward != "tun" {
 			continue
 		}
-		id, need := "module-missing", "it"
-		for _, s := range p.served() {
-			if schedulerModule(s.Scheduler) == name {
-				id, need = "scheduler-missing", "scheduler "+s.Scheduler+" of service "+s.Name
-				break
-			}
+		for _, at := range d.endpoints() {
+			name, _ := d.wrapped(at.Addr())
+			add(devices[name].module, "module-missing", "TUN service "+d.service.Name)
 		}
-		p.found(id, fmt.Sprintf("%s is neither loaded, built in nor among the modules of kernel %s", name, p.Host.Kernel),
-			"install the package with this kernel's modules (some distributions have linux-modules-extra), or another kernel",
-			"this kernel has no module %s, and %s needs it", name, needs(need, name))
+		if d.service.Attributes.Tunnel.Type == "gue" {
+			add("fou", "module-missing", "TUN service "+d.service.Name)
+		}
 	}
+	return needs
 }
 
-func needs(need, name string) string {
-	switch {
-	case need != "it":
-		return need
-	case name == "ipip":
-		return "a TUN service"
+func (p *patient) modules() {
+	for _, n := range p.modulesFor() {
+		if p.Host.Modules[n.module] != netif.ModuleAbsent || n.module == "ip_vs" && p.Host.HasIPVS {
+			continue
+		}
+		p.found(n.id, fmt.Sprintf("%s is neither loaded, built in nor among the modules of kernel %s", n.module, p.Host.Kernel),
+			"install the package with this kernel's modules (some distributions have linux-modules-extra), or another kernel; then modprobe "+n.module,
+			"this kernel has no module %s, and %s needs it", n.module, n.of)
 	}
-	return "a director with services"
 }
 
 func (p *patient) ipvsSysctls() {
@@ -104,7 +105,7 @@ const fullPercent = 80
 func (p *patient) conntrack() {
 	count, ok := p.Host.Number("net/netfilter/nf_conntrack_count")
 	limit, okLimit := p.Host.Number("net/netfilter/nf_conntrack_max")
-	tracks := p.forwards(ipvsctl.NAT) || len(p.duties) > 0 || len(p.routers) > 0
+	tracks := p.forwards(ipvsctl.NAT, true) || p.forwards(ipvsctl.NAT, false) || len(p.duties) > 0 || len(p.routers) > 0
 	if !ok || !okLimit || limit <= 0 || !tracks || count < limit*fullPercent/100 {
 		return
 	}

@@ -69,7 +69,11 @@ var kernelFaults = []fault{
 	},
 	{
 		"no IP in IP", realServer, "tun", func(w *ward) { w.mss(1440); w.modules() },
-		[]string{"module-missing", "tunnel-missing"}, "this kernel has no module ipip, and a TUN service needs it", "ipip is neither",
+		[]string{"module-missing", "tunnel-missing"}, "this kernel has no module ipip, and TUN service web needs it", "ipip is neither",
+	},
+	{
+		"no GRE", realServer, "gre", func(w *ward) { w.mss(1400); w.modules("ipip") },
+		[]string{"module-missing", "tunnel-missing"}, "this kernel has no module ip_gre, and TUN service web needs it", "ip_gre is neither",
 	},
 }
 

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/haldir-lb/haldir/internal/netif"
@@ -95,26 +96,52 @@ func (p *patient) replyPath() {
 	}
 	vips := p.Config.VIPs()
 	reported := map[netip.Addr]bool{}
-	missing := false
+	missing := map[bool]bool{}
 	for _, d := range p.duties {
-		used := best(p.Host.Routes, d.real.Address)
 		if d.service.Forward != "nat" {
-			if len(used) == 0 && !missing {
-				missing = true
-				p.found("no-way-back", "the main table has no default route",
-					"set the default route to this host's own router, in the system's network configuration",
-					"this real server of %s has no default route", d.service.Name)
+			for _, at := range d.endpoints() {
+				if four := at.Addr().Is4(); len(best(p.Host.Routes, at.Addr())) == 0 && !missing[four] {
+					missing[four] = true
+					p.found("no-way-back", "the main table has no default route of "+familyName(four),
+						"ip"+familyFlag(four)+" route add default via ROUTER, and the same in the system's network configuration",
+						"this real server of %s has no default route of %s", d.service.Name, familyName(four))
+				}
 			}
 			continue
 		}
+		used := best(p.Host.Routes, d.real.Address)
 		if reported[d.real.Address] || throughDirector(used, vips) {
 			continue
 		}
 		reported[d.real.Address] = true
 		p.found("nat-bypass", "the default route leads "+hops(used),
-			"in the system's network configuration, set the default route to the directors' address in this host's network: "+anyOf(vips),
+			natRemedy(d, vips),
 			"replies of NAT service %s do not pass the director", d.service.Name)
 	}
+}
+
+func familyName(four bool) string {
+	if four {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// familyFlag is what ip(8) wants to know of the family.
+func familyFlag(four bool) string {
+	if four {
+		return ""
+	}
+	return " -6"
+}
+
+// natRemedy names the addresses of the directors that the real server could reply
+// through.
+func natRemedy(d duty, vips []netip.Addr) string {
+	four := d.real.Address.Is4()
+	same := slices.DeleteFunc(slices.Clone(vips), func(a netip.Addr) bool { return a.Is4() != four })
+	return fmt.Sprintf("ip%s route replace default via %s, the directors' address in this host's network, and the same in the system's network configuration",
+		familyFlag(four), anyOf(same))
 }
 
 func throughDirector(used []netif.Route, vips []netip.Addr) bool {

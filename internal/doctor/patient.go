@@ -98,14 +98,23 @@ func (p *patient) served() []config.Service {
 	return list
 }
 
-// forwards reports whether this director has a service of the mode, by the
+// balances reports whether this director has a service of a family.
+func (p *patient) balances(four bool) bool {
+	return slices.ContainsFunc(p.served(), func(s config.Service) bool { return listens(s, four) })
+}
+
+func listens(s config.Service, four bool) bool {
+	return slices.ContainsFunc(s.Endpoints(), func(at netip.AddrPort) bool { return at.Addr().Is4() == four })
+}
+
+// forwards reports whether this director has a service of the mode and family, by the
 // configuration or in the kernel.
-func (p *patient) forwards(mode ipvsctl.Forward) bool {
-	if slices.ContainsFunc(p.served(), func(s config.Service) bool { return s.Forward == mode.String() }) {
+func (p *patient) forwards(mode ipvsctl.Forward, four bool) bool {
+	if slices.ContainsFunc(p.served(), func(s config.Service) bool { return s.Forward == mode.String() && listens(s, four) }) {
 		return true
 	}
 	for _, s := range p.Host.Table {
-		if slices.ContainsFunc(s.Dests, func(d ipvsctl.LiveDest) bool { return d.Forward == mode }) {
+		if slices.ContainsFunc(s.Dests, func(d ipvsctl.LiveDest) bool { return d.Forward == mode && d.Key.Address.Is4() == four }) {
 			return true
 		}
 	}
@@ -124,7 +133,18 @@ func servers(s config.Service) []config.Real {
 // holds reports whether a service needs its VIP on the real server.
 func holds(s config.Service) bool { return s.Forward == "dr" && !s.Redirect || s.Forward == "tun" }
 
-// vips are the virtual addresses of which this host has to be a silent owner,
+// serves reports whether packets for a virtual address may come to the real server.
+func (d duty) serves(vip netip.Addr) bool {
+	s := d.service.At(netip.AddrPortFrom(vip, 0))
+	return slices.ContainsFunc(servers(s), func(r config.Real) bool { return r.Address == d.real.Address })
+}
+
+// endpoints are those of the service whose packets may come to the real server.
+func (d duty) endpoints() []netip.AddrPort {
+	return slices.DeleteFunc(slices.Clone(d.service.Endpoints()), func(at netip.AddrPort) bool { return !d.serves(at.Addr()) })
+}
+
+// hiddenVIPs are the virtual addresses of which this host has to be a silent owner,
 // with the service that first asks for it.
 func (p *patient) hiddenVIPs() map[netip.Addr]config.Service {
 	vips := map[netip.Addr]config.Service{}
@@ -133,7 +153,7 @@ func (p *patient) hiddenVIPs() map[netip.Addr]config.Service {
 			continue
 		}
 		for _, vip := range d.service.Addresses() {
-			if _, ok := vips[vip]; !ok {
+			if _, ok := vips[vip]; !ok && d.serves(vip) {
 				vips[vip] = d.service
 			}
 		}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -26,7 +27,7 @@ func (p *patient) peers() {
 		}
 		if !d.SameConfig {
 			p.found("config-differs", fmt.Sprintf("the digest of %s is %.12s, and this node's is %.12s", d.Node, d.Digest, p.Status.Config.Digest),
-				"copy the right file to the other node, then haldir reload there", "the configuration of %s differs from this node's", d.Node)
+				fmt.Sprintf("copy the right %s to the other node, then haldir reload there", cmp.Or(p.Status.Config.Path, "file")), "the configuration of %s differs from this node's", d.Node)
 		}
 		if !d.Partial {
 			p.unheard(d)

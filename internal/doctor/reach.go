@@ -66,7 +66,7 @@ func (p *patient) listening() {
 		if d.service.Protocol != "tcp" && d.service.Protocol != "udp" {
 			continue
 		}
-		for _, listen := range d.service.Endpoints() {
+		for _, listen := range d.endpoints() {
 			at := destination(d, listen)
 			key := d.service.Protocol + at.String()
 			if seen[key] || at.Port() == 0 || p.listens(d.service.Protocol, at) {

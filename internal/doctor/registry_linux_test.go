@@ -7,12 +7,15 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/testenv"
 )
 
@@ -61,6 +64,73 @@ func (f fault) play(t *testing.T) {
 			t.Errorf("%s lacks evidence, consequence or remedy: %+v", finding.ID, finding)
 		}
 	}
+	if !testenv.Required("ipvs") {
+		w.heal(found)
+	}
+}
+
+// paste finds a command in a remedy.
+var paste = regexp.MustCompile(`(?:^|, or )((?:sysctl -w|nft insert|ip6?tables(?:-legacy)? -t|ip(?: -6)? (?:address|link|route|neigh)) [^;]*?)(?:$|;|, )`)
+
+// heal runs the commands of remedies as they are, again and again while there are
+// others, and checks that what they were for is gone.
+func (w *ward) heal(found []Finding) {
+	w.t.Helper()
+	for range 12 {
+		done := map[string]string{}
+		for _, f := range found {
+			m := paste.FindStringSubmatch(f.Remedy)
+			if m != nil && done[f.ID] == "" && !strings.Contains(m[1], "ROUTER") && w.run(m[1]) {
+				done[f.ID] = m[1]
+			}
+		}
+		if len(done) == 0 {
+			return
+		}
+		before := found
+		found = w.examine()
+		for _, f := range found {
+			if command := done[f.ID]; command != "" && slices.Contains(before, f) {
+				w.t.Errorf("after %q there is still %+v", command, f)
+				return
+			}
+		}
+	}
+	w.t.Errorf("remedies without end: %+v", found)
+}
+
+// run runs a command of ip, nft, iptables or sysctl in the namespace, if it is there.
+func (w *ward) run(command string) bool {
+	w.t.Helper()
+	words := strings.Fields(command)
+	if words[0] == "sysctl" {
+		for _, setting := range words[2:] {
+			key, value, _ := strings.Cut(setting, "=")
+			set := func() error { return netif.WriteSysctl(strings.ReplaceAll(key, ".", "/"), value) }
+			name, ofIPVS := strings.CutPrefix(key, "net.ipv4.vs.")
+			switch {
+			case ofIPVS && w.ipvs != nil:
+				w.ipvs[name] = value
+			case strings.HasPrefix(key, "net.netfilter."):
+				w.first(set) // it is the machine's
+			default:
+				w.do(set)
+			}
+		}
+		return true
+	}
+	path, err := exec.LookPath(words[0])
+	if err != nil {
+		return false
+	}
+	w.do(func() error {
+		out, err := exec.Command(path, words[1:]...).CombinedOutput()
+		if err != nil {
+			w.t.Logf("%s: %s", command, out)
+		}
+		return err
+	})
+	return true
 }
 
 // clusterFaults is where the faults are made that take a whole cluster.

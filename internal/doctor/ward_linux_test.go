@@ -3,10 +3,14 @@ package doctor
 import (
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -18,43 +22,6 @@ import (
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/testenv"
 )
-
-// clusterText is the configuration of the tests, in both families; MODE is replaced.
-const clusterText = `
-[[vrrp]]
-name      = "edge"
-interface = "eth0"
-router_id = 51
-priority  = { d1 = 150, d2 = 100 }
-addresses = ["192.0.2.100/24", "2001:db8::100/64"]
-
-[[service]]
-name    = "web"
-listen  = ["192.0.2.100:80", "[2001:db8::100]:80"]
-forward = "MODE"
-[[service.real]]
-address = "192.0.2.11"
-[[service.real]]
-address = "2001:db8::11"
-`
-
-// tunnelText is the same for tunnels, which carry IPv4.
-const tunnelText = `
-[[vrrp]]
-name      = "edge"
-interface = "eth0"
-router_id = 51
-priority  = { d1 = 150, d2 = 100 }
-addresses = ["192.0.2.100/24"]
-
-[[service]]
-name    = "web"
-listen  = ["192.0.2.100:80"]
-forward = "tun"
-TUNNEL
-[[service.real]]
-address = "192.0.2.11"
-`
 
 // ward is a network namespace with a host in it, healthy at first.
 type ward struct {
@@ -75,30 +42,6 @@ type ward struct {
 	ipvs map[string]string
 }
 
-// text is the configuration by a mode: "dr", "nat", "tun", or a type of tunnel.
-func text(mode string) string {
-	switch mode {
-	case "dr", "nat":
-		return strings.Replace(clusterText, "MODE", mode, 1)
-	case "tun":
-		return strings.Replace(tunnelText, "TUNNEL", "", 1)
-	}
-	port := ""
-	if mode == "gue" {
-		port = ", port = 6080"
-	}
-	return strings.Replace(tunnelText, "TUNNEL", `tunnel = { type = "`+mode+`"`+port+` }`, 1)
-}
-
-func load(t *testing.T, node, text string) *config.Config {
-	t.Helper()
-	cfg, err := config.LoadTexts([]config.Text{{Name: "haldir.toml", Text: text}}, config.Options{Node: node})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
-
 func newWard(t *testing.T, node, mode string) *ward {
 	t.Helper()
 	w := &ward{t: t, ns: testenv.NewNetns(t), far: testenv.NewNetns(t), cfg: load(t, node, text(mode)), files: fstest.MapFS{}}
@@ -112,86 +55,6 @@ func newWard(t *testing.T, node, mode string) *ward {
 	w.sysctl("net/ipv6/conf/all/forwarding", "0")
 	w.sysctl("net/ipv6/conf/default/accept_redirects", "0")
 	return w
-}
-
-// realServer is a healthy real server of web, by the mode.
-func realServer(t *testing.T, mode string) *ward {
-	w := newWard(t, "rs1", mode)
-	w.cable("eth0", "192.0.2.11/24", "2001:db8::11/64")
-	routers := []string{"192.0.2.1", "2001:db8::1"}
-	if mode == "nat" {
-		routers = []string{"192.0.2.100", "2001:db8::100"}
-	} else {
-		w.sysctl("net/ipv4/conf/all/arp_ignore", "1")
-		w.sysctl("net/ipv4/conf/all/arp_announce", "2")
-		w.address("lo", "192.0.2.100/32")
-		if mode == "dr" {
-			w.address("lo", "2001:db8::100/128")
-		}
-	}
-	for _, r := range routers {
-		w.route(r, "eth0")
-	}
-	w.listen(":80")
-	return w
-}
-
-// director is a healthy one whose daemon runs, and is backup.
-func director(t *testing.T, mode string) *ward {
-	w := newWard(t, "d1", mode)
-	w.cable("eth0", "192.0.2.2/24", "2001:db8::2/64")
-	w.route("192.0.2.1", "eth0")
-	w.route("2001:db8::1", "eth0")
-	w.role("backup")
-	if mode == "nat" {
-		w.sysctl("net/ipv4/conf/eth0/forwarding", "1")
-		w.sysctl("net/ipv6/conf/eth0/accept_ra", "2")
-		w.sysctl("net/ipv6/conf/all/forwarding", "1")
-	}
-	return w
-}
-
-// master is a director that holds the addresses.
-func master(t *testing.T, mode string) *ward {
-	w := director(t, mode)
-	w.role("master")
-	for _, v := range w.cfg.VRRP[0].Addresses {
-		w.tagged("eth0", v.String(), netif.Protocol)
-	}
-	return w
-}
-
-// twoBox is a director that is a real server as well, and is backup.
-func twoBox(t *testing.T, mode string) *ward {
-	w := realServer(t, mode)
-	w.cfg = load(t, "d1", text(mode))
-	w.role("backup")
-	return w
-}
-
-// twoBoxMaster has the addresses on the interface and on lo.
-func twoBoxMaster(t *testing.T, mode string) *ward {
-	w := twoBox(t, mode)
-	w.role("master")
-	for _, v := range w.cfg.VRRP[0].Addresses {
-		w.tagged("eth0", v.String(), netif.Protocol)
-	}
-	return w
-}
-
-// bystander is a host in the segment that has no part in the cluster.
-func bystander(t *testing.T, mode string) *ward {
-	w := newWard(t, "desk", mode)
-	w.cable("eth0", "192.0.2.77/24", "2001:db8::77/64")
-	return w
-}
-
-// role has the daemon say that it has a role, in both families.
-func (w *ward) role(state string) {
-	w.status = &control.Status{}
-	for _, v := range w.cfg.Routers() {
-		w.status.Routers = append(w.status.Routers, control.RouterStatus{Name: v.Name, State: state, Interface: v.Interface, VRID: v.RouterID})
-	}
 }
 
 // do runs fn in the namespace.
@@ -261,6 +124,43 @@ func (w *ward) without(name, prefix string) {
 	w.link(name, func(l netlink.Link) error { return netlink.AddrDel(l, parse(w.t, prefix, 0)) })
 }
 
+// collide sets the real server's IPv6 address anew while another station has it.
+func (w *ward) collide() {
+	w.t.Helper()
+	const address = "2001:db8::11/64"
+	w.without("eth0", address)
+	w.station(address)
+	w.sysctl("net/ipv6/conf/eth0/router_solicitation_delay", "0")
+	a := parse(w.t, address, 0)
+	a.Flags = 0 // with duplicate address detection
+	w.link("eth0", func(l netlink.Link) error { return netlink.AddrAdd(l, a) })
+	w.until("the kernel found the other station", func() bool {
+		refused := false
+		w.link("eth0", func(l netlink.Link) error {
+			list, err := netlink.AddrList(l, netlink.FAMILY_V6)
+			for _, is := range list {
+				refused = refused || is.Equal(*a) && is.Flags&unix.IFA_F_DADFAILED != 0
+			}
+			return err
+		})
+		return refused
+	})
+}
+
+func (w *ward) until(what string, reached func() bool) {
+	w.t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	limit := time.After(30 * time.Second)
+	for !reached() {
+		select {
+		case <-ticker.C:
+		case <-limit:
+			w.t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
 // route makes the default route lead to a gateway.
 func (w *ward) route(gateway, name string) {
 	w.t.Helper()
@@ -273,6 +173,33 @@ func (w *ward) noRoute() {
 	w.t.Helper()
 	w.do(func() error {
 		return netlink.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})
+	})
+}
+
+func (w *ward) noRoute6() {
+	w.t.Helper()
+	w.do(func() error {
+		return netlink.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}})
+	})
+}
+
+// runAs runs a program with a name in the namespace until the test ends.
+func (w *ward) runAs(name string) {
+	w.t.Helper()
+	path := filepath.Join(w.t.TempDir(), name)
+	if err := os.Symlink("/proc/self/exe", path); err != nil {
+		w.t.Fatal(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), idleVariable+"=1")
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.do(cmd.Start)
+	w.t.Cleanup(func() {
+		_ = hold.Close()
+		_ = cmd.Wait()
 	})
 }
 

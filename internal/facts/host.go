@@ -32,6 +32,9 @@ type Host struct {
 	// Table is what IPVS holds; HasIPVS says whether the kernel offers it.
 	Table   ipvsctl.LiveTable
 	HasIPVS bool
+	// Rivals are programs that do what a director does, in this network namespace:
+	// their names, sorted.
+	Rivals []string
 	// Kernel is the release of the kernel, such as "6.1.0-18-amd64".
 	Kernel   string
 	Managers Managers
@@ -49,6 +52,9 @@ type Unknown struct {
 type Address struct {
 	netif.PresentAddress
 	Scope string // "global", "link", "host", "site" or a number
+	// Refused: duplicate address detection found another owner, so that the kernel
+	// does not use it (RFC 4862, section 5.4).
+	Refused bool
 }
 
 // Neighbour is an entry of the kernel's neighbour table that has a MAC.

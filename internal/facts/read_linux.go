@@ -36,6 +36,7 @@ func Read(ctx context.Context, want Wants) *Host {
 	h.try("the IPVS table", func() error { return h.readTable(ctx) })
 	h.try("the kernel's release", func() (err error) { h.Kernel, err = netif.ReadSysctl("kernel/osrelease"); return err })
 	h.try("the firewall", func() (err error) { h.Firewall, err = firewall.Read(); return err })
+	h.try("which programs run", func() (err error) { h.Rivals, err = readRivals(); return err })
 	h.try("who manages the network", func() (err error) { h.Managers, err = readManagers(files, h.Links); return err })
 	return h
 }
@@ -60,17 +61,18 @@ func (h *Host) readAddresses(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading scopes of addresses: %w", err)
 	}
-	scopes := map[key]int{}
+	scopes, flags := map[key]int{}, map[key]int{}
 	for _, a := range list {
 		addr, _ := netip.AddrFromSlice(a.IP)
 		bits, _ := a.Mask.Size()
-		scopes[key{a.LinkIndex, addr.Unmap(), bits}] = a.Scope
+		k := key{a.LinkIndex, addr.Unmap(), bits}
+		scopes[k], flags[k] = a.Scope, a.Flags
 	}
 	h.Addresses = make([]Address, 0, len(present))
 	for _, p := range present {
 		link, _ := h.Link(p.Interface)
-		scope := scopes[key{link.Index, p.Prefix.Addr(), p.Prefix.Bits()}]
-		h.Addresses = append(h.Addresses, Address{PresentAddress: p, Scope: scopeName(scope)})
+		k := key{link.Index, p.Prefix.Addr(), p.Prefix.Bits()}
+		h.Addresses = append(h.Addresses, Address{PresentAddress: p, Scope: scopeName(scopes[k]), Refused: flags[k]&unix.IFA_F_DADFAILED != 0})
 	}
 	return nil
 }
@@ -161,7 +163,7 @@ func (h *Host) ReadModules(names ...string) {
 // sysctlKeys are what is read of each interface, by family.
 var sysctlKeys = map[string][]string{
 	"ipv4": {"arp_announce", "arp_filter", "arp_ignore", "accept_redirects", "forwarding", "rp_filter", "send_redirects"},
-	"ipv6": {"accept_redirects", "disable_ipv6", "forwarding"},
+	"ipv6": {"accept_ra", "accept_redirects", "disable_ipv6", "forwarding"},
 }
 
 // sysctlPaths are those that stand alone.

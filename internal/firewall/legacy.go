@@ -119,12 +119,14 @@ func (p *legacyParser) heads() error {
 	label := func(chain string) string {
 		return fmt.Sprintf("chain %s of table %s (%s)", chain, p.table.name, family)
 	}
+	place := func(chain string) Place { return Place{Program: family + "-legacy", Table: p.table.name, Chain: chain} }
 	for i, hook := range legacyHooks {
 		if p.table.valid&(1<<i) == 0 {
 			continue
 		}
 		c := &chain{
-			label: label(strings.ToUpper(string(hook))), hook: hook, priority: legacyPriorities[p.table.name],
+			label: label(strings.ToUpper(string(hook))), place: place(strings.ToUpper(string(hook))),
+			hook: hook, priority: legacyPriorities[p.table.name],
 			takes: func(packet *Packet) bool { return !packet.ARP && packet.Source.Is4() != p.v6 },
 		}
 		p.at[p.table.entry[i]] = c
@@ -132,7 +134,7 @@ func (p *legacyParser) heads() error {
 	}
 	return p.each(func(e legacyEntry) error {
 		if e.target == "ERROR" && int(e.next) < len(p.table.entries) {
-			c := &chain{label: label(text(e.rest))}
+			c := &chain{label: label(text(e.rest)), place: place(text(e.rest))}
 			p.at[e.next] = c
 			p.chains = append(p.chains, c)
 		}

@@ -41,7 +41,10 @@ func TestParseLegacy(t *testing.T) {
 		t.Errorf("VRRP: %+v, want it to pass", got)
 	}
 	packet.Protocol = 17
-	want := Decision{Fate: Dropped, Rule: "policy of chain INPUT of table filter (iptables)"}
+	want := Decision{
+		Fate: Dropped, Rule: "policy of chain INPUT of table filter (iptables)",
+		Place: Place{Program: "iptables-legacy", Table: "filter", Chain: "INPUT"},
+	}
 	if got := r.Follow(Input, packet); got != want {
 		t.Errorf("UDP: %+v, want %+v", got, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -86,7 +87,19 @@ func (r *Ruleset) readTable(conn *nftables.Conn, t *nftables.Table, all []*nftab
 }
 
 func newChain(t *nftables.Table, from *nftables.Chain) *chain {
-	c := &chain{label: fmt.Sprintf("chain %s of table %s", from.Name, tableLabel(t)), device: from.Device}
+	c := &chain{
+		label: fmt.Sprintf("chain %s of table %s", from.Name, tableLabel(t)), device: from.Device,
+		place: Place{"nft", familyName(t.Family), t.Name, from.Name},
+	}
+	// Where the rules look like those of iptables, they are its own.
+	if from.Hooknum != nil && from.Name == strings.ToUpper(from.Name) {
+		switch t.Family {
+		case nftables.TableFamilyIPv4:
+			c.place.Program = "iptables"
+		case nftables.TableFamilyIPv6:
+			c.place.Program = "ip6tables"
+		}
+	}
 	if from.Hooknum != nil {
 		c.hook = hookOf(t.Family, *from.Hooknum)
 	}

@@ -15,7 +15,8 @@ type Ruleset struct {
 // chain is a list of rules; one with a hook is where the kernel begins.
 type chain struct {
 	label    string // "chain input of table inet filter"
-	hook     Hook   // empty where other chains jump to it
+	place    Place
+	hook     Hook // empty where other chains jump to it
 	priority int
 	// device is the interface of an ingress chain.
 	device string
@@ -91,7 +92,20 @@ const (
 type Decision struct {
 	Fate Fate
 	Rule string
-	Mark Mark // as the packet leaves the hook
+	// Place is the chain of the rule or policy that drops it; the zero value if it
+	// passes, or may pass.
+	Place Place
+	Mark  Mark // as the packet leaves the hook
+}
+
+// Place is where rules are.
+type Place struct {
+	// Program changes them: "nft", "iptables", "iptables-legacy", or the same for
+	// IPv6.
+	Program string
+	Family  string // of nftables: "inet", "ip", "ip6", "arp", "netdev"
+	Table   string
+	Chain   string
 }
 
 // Follow says what becomes of a packet at a hook.
@@ -112,7 +126,7 @@ func (r *Ruleset) follow(hook Hook, p *Packet) Decision {
 		if end == next || end == leave {
 			end = accept
 			if c.drops {
-				end, w.last = drop, "policy of "+c.label
+				end, w.last, w.place = drop, "policy of "+c.label, c.place
 			}
 		}
 		// What might have been let pass before it was dropped, or dropped before it
@@ -122,7 +136,7 @@ func (r *Ruleset) follow(hook Hook, p *Packet) Decision {
 			if unclear != "" {
 				return Decision{Fate: Unclear, Rule: unclear}
 			}
-			return Decision{Fate: Dropped, Rule: w.last}
+			return Decision{Fate: Dropped, Rule: w.last, Place: w.place}
 		case end == drop:
 			unclear = cmp.Or(unclear, w.mayAccept)
 		case w.mayDrop != "":
@@ -154,6 +168,7 @@ func (r *Ruleset) Tracks() bool { return r != nil && r.tracking }
 type walk struct {
 	packet *Packet
 	last   string // the rule that dropped it
+	place  Place  // of it
 	// mayAccept and mayDrop are rules that would have, if they matched.
 	mayAccept, mayDrop string
 	perhaps            bool // the chain is perhaps not entered
@@ -185,7 +200,7 @@ func (w *walk) through(c *chain, depth int) kind {
 			continue
 		}
 		if matches == yes {
-			w.last = r.label
+			w.last, w.place = r.label, c.place
 			return does.kind
 		}
 		switch does.kind {
