@@ -40,7 +40,7 @@ type Kind struct {
 
 // Kinds returns every kind of finding, in the order of the examination.
 func Kinds() []Kind {
-	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds, segmentKinds, machineKinds, tunnelKinds, peerKinds)
+	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds, segmentKinds, machineKinds, tunnelKinds, markKinds, peerKinds)
 }
 
 // kindOf returns the kind with this id, which has to exist.
@@ -66,6 +66,7 @@ func Examine(in Input) []Finding {
 	p.segment()
 	p.machine()
 	p.tunnels()
+	p.marks()
 	p.peers()
 	slices.SortStableFunc(p.findings, func(a, b Finding) int {
 		return cmp.Compare(ranks[a.Severity], ranks[b.Severity])

@@ -70,7 +70,7 @@ func (f fault) play(t *testing.T) {
 }
 
 // paste finds a command in a remedy.
-var paste = regexp.MustCompile(`(?:^|, or )((?:sysctl -w|nft insert|ip6?tables(?:-legacy)? -t|ip(?: -6)? (?:address|link|route|neigh)) [^;]*?)(?:$|;|, )`)
+var paste = regexp.MustCompile(`(?:^|, or )((?:sysctl -w|nft insert|ip6?tables(?:-legacy)? -t \w+ -I|ip(?: -6)? (?:address|link|route|neigh)) [^;]*?)(?:$|;|, )`)
 
 // heal runs the commands of remedies as they are, again and again while there are
 // others, and checks that what they were for is gone.
@@ -142,7 +142,7 @@ func TestEveryKindHasATestThatMakesTheFault(t *testing.T) {
 		t.Skip("this test binary runs outside the source tree")
 	}
 	made := literals(t, clusterFaults)
-	for _, f := range slices.Concat(hostFaults, firewallFaults, segmentFaults, machineFaults, kernelFaults, ipvsFaults) {
+	for _, f := range slices.Concat(hostFaults, firewallFaults, segmentFaults, machineFaults, kernelFaults, markFaults, ipvsFaults) {
 		made = append(made, f.want...)
 	}
 	for _, k := range Kinds() {

@@ -21,6 +21,7 @@ import (
 	"github.com/haldir-lb/haldir/internal/facts"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/testenv"
+	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
 // ward is a network namespace with a host in it, healthy at first.
@@ -38,8 +39,9 @@ type ward struct {
 	kernel func() error
 	// look, if set, looks around for as long as the doctor does.
 	look func(facts.Look) *facts.Segment
-	// ipvs is what this kernel, which has no ip_vs, would show of it.
-	ipvs map[string]string
+	// ipvs and table are what this kernel, which has no ip_vs, would show of it.
+	ipvs  map[string]string
+	table ipvsctl.LiveTable
 }
 
 func newWard(t *testing.T, node, mode string) *ward {
@@ -267,6 +269,9 @@ func (w *ward) examine() []Finding {
 	}
 	for path, value := range w.ipvs {
 		in.Host.Sysctls["net/ipv4/vs/"+path] = value
+	}
+	if w.table != nil {
+		in.Host.Table = w.table
 	}
 	return Examine(in)
 }
