@@ -84,7 +84,9 @@ func newDirector(s *settings) *cobra.Command {
 		defer host.Close()
 		d := director.New(director.Options{
 			Path: s.config,
-			Load: func() (*config.Config, error) { return s.load(true) },
+			Load: func(before *config.Config) (*config.Config, error) {
+				return config.LoadAgain(s.config, s.options(true), before)
+			},
 			// What was in force stays so even if an interface is gone by now.
 			LoadTexts:  func(texts []config.Text) (*config.Config, error) { return config.LoadTexts(texts, s.options(false)) },
 			Restarted:  process.Restarted(),

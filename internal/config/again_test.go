@@ -26,7 +26,11 @@ func described(c *Config, err error) string {
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	return fmt.Sprintf("%s\n%s\n%+v\n%+v\n%+v\n%v\n%v", c.Canonical(), c.Warnings, c.Services, c.VRRP, c.parts, c.Files, c.Digest)
+	text := fmt.Sprintf("%s\n%s\n%+v\n%+v\n%+v\n%v\n%v\n", c.Canonical(), c.Warnings, c.Services, c.VRRP, c.parts.files, c.Files, c.Digest)
+	for _, s := range c.parts.sums {
+		text += fmt.Sprintf("%x\n", *s)
+	}
+	return text
 }
 
 const againHead = `[[vrrp]]

@@ -26,17 +26,18 @@ func (c *Config) digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func serviceSums(services []Service) [][sha256.Size]byte {
-	sums := make([][sha256.Size]byte, len(services))
+func serviceSums(services []Service) []*sum {
+	sums := make([]*sum, len(services))
 	for i := range services {
-		sums[i] = sumOf(canonicalServiceOf(services[i]))
+		s := sumOf(canonicalServiceOf(services[i]))
+		sums[i] = &s
 	}
 	return sums
 }
 
 // sumOf digests a canonical value. JSON has the keys of maps in order, as TOML has,
 // and takes a fraction of the time.
-func sumOf(canonical any) [sha256.Size]byte {
+func sumOf(canonical any) sum {
 	text, err := json.Marshal(canonical)
 	if err != nil {
 		panic("encoding the canonical configuration: " + err.Error()) // all of its types are encodable

@@ -12,9 +12,12 @@ type parts struct {
 	files []division // in the order of Texts
 	whole bool       // some text cannot be divided
 	// sums are the digests of the services in their canonical form, in the order
-	// of Services.
-	sums [][sha256.Size]byte
+	// of Services. A service that is taken over from another configuration has the
+	// very sum of there.
+	sums []*sum
 }
+
+type sum [sha256.Size]byte
 
 // division is one file: what is before the first block, then the blocks, each of
 // which ends where the next begins.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/haldir-lb/haldir/healthcheck"
 	"github.com/haldir-lb/haldir/internal/checker"
+	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/internal/process"
@@ -59,7 +60,7 @@ func (d *Director) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.adoptPool(live)
+		d.adoptPool(live, d.config.Services)
 	}
 	if err := d.Host.SetSysctls(Sysctls(d.config)); err != nil {
 		if !takeover {
@@ -143,12 +144,12 @@ func (d *Director) siblings(ctx context.Context) (takeover bool, resume map[stri
 	return takeover, resume
 }
 
-// adoptPool counts real servers that the kernel has in the pool and nobody has
+// adoptPool counts real servers of services that the kernel has in the pool and nobody has
 // judged yet as up, so that a restart or a reload takes nobody out.
-func (d *Director) adoptPool(live ipvsctl.LiveTable) {
+func (d *Director) adoptPool(live ipvsctl.LiveTable, services []config.Service) {
 	now := time.Now()
 	probes := NewProbes(d.config)
-	for _, s := range d.config.Services {
+	for _, s := range services {
 		for _, listen := range s.Listen {
 			service, ok := live.Find(serviceKey(s, listen))
 			if !ok {
@@ -179,8 +180,14 @@ func hasDest(s ipvsctl.LiveService, key ipvsctl.DestKey) bool {
 	return false
 }
 
-// configureChecker tells the checker what to check, and what is known of it.
+// configureChecker has what is configured checked.
 func (d *Director) configureChecker() {
+	d.takeProbes()
+	d.tellChecker()
+}
+
+// takeProbes derives what is to be checked, and what is known of it.
+func (d *Director) takeProbes() {
 	d.probes = NewProbes(d.effective())
 	known := make(map[string]healthcheck.Verdict, len(d.probes.targets))
 	for _, t := range d.probes.targets {
@@ -192,7 +199,11 @@ func (d *Director) configureChecker() {
 	d.health = known
 	maps.DeleteFunc(d.numbers, func(id string, _ int) bool { return !d.probes.has(id) })
 	maps.DeleteFunc(d.risen, func(id string, _ time.Time) bool { return !d.probes.has(id) })
-	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: d.probes.targets, Known: known})
+}
+
+// tellChecker tells the checker what to check, and what is known of it.
+func (d *Director) tellChecker() {
+	d.send(d.Checker, checker.KindTargets, "", checker.Targets{Targets: d.probes.targets, Known: d.health})
 }
 
 // finish takes away what is ours after the hand-over.

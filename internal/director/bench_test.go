@@ -44,8 +44,10 @@ func BenchmarkReload(b *testing.B) {
 				}
 			}
 			write(10)
-			load := func() (*config.Config, error) { return config.Load(path, config.Options{Node: "lvs1"}) }
-			first, err := load()
+			load := func(before *config.Config) (*config.Config, error) {
+				return config.LoadAgain(path, config.Options{Node: "lvs1"}, before)
+			}
+			first, err := load(nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -61,6 +63,9 @@ func BenchmarkReload(b *testing.B) {
 				time.Sleep(10 * time.Millisecond)
 			}
 			n.director.Load = load
+			if _, err := n.director.Reload(b.Context()); err != nil {
+				b.Fatal(err)
+			}
 			weight := 10
 			for b.Loop() {
 				b.StopTimer()

@@ -32,7 +32,8 @@ func Changes(old, next *config.Config) []string {
 			fields(say, what, *p.old, *p.next)
 		}
 	}
-	services := pair(old.Services, next.Services, func(s config.Service) string { return s.Name })
+	was, now := config.Different(old, next)
+	services := pair(was, now, func(s config.Service) string { return s.Name })
 	for _, p := range services {
 		what := fmt.Sprintf("service %q", p.name)
 		if !p.both(say, what) {

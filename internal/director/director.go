@@ -34,9 +34,9 @@ import (
 type Options struct {
 	// Path is where the configuration was read from, for people.
 	Path string
-	// Load reads and validates the configuration's files; LoadTexts validates
-	// texts that were read before.
-	Load      func() (*config.Config, error)
+	// Load reads and validates the configuration's files, of which one may have been
+	// loaded before; LoadTexts validates texts that were read before.
+	Load      func(before *config.Config) (*config.Config, error)
 	LoadTexts func([]config.Text) (*config.Config, error)
 	// Restarted says that this director follows one that died.
 	Restarted bool
@@ -256,7 +256,7 @@ func (d *Director) loadFirst() (*config.Config, error) {
 		}
 		d.Log.Warn("the configuration that was in force is refused now; reading the files", "error", err)
 	}
-	return d.Load()
+	return d.Load(nil)
 }
 
 // inForcePath is where the configuration in force is kept.

@@ -18,12 +18,13 @@ type departure struct {
 	Until   time.Time       `json:"until"`
 }
 
-// departures returns the servers of the table as it was which the new
-// configuration does not have where the old one had them.
+// departures returns the servers of the table as it was, which is canonical, that
+// the new configuration does not have where the old one had them.
 func departures(was ipvsctl.Table, old, next *config.Config, roles map[string]Role, now time.Time) []departure {
 	var gone []departure
-	stays := places(next, func(ipvsctl.ServiceKey) bool { return true })
-	for _, s := range old.Services {
+	before, after := config.Different(old, next)
+	stays := places(after, func(ipvsctl.ServiceKey) bool { return true })
+	for _, s := range before {
 		if s.Pool.Drain == 0 {
 			continue
 		}
@@ -32,8 +33,8 @@ func departures(was ipvsctl.Table, old, next *config.Config, roles map[string]Ro
 			if !roles[s.Router(listen)].Holds() {
 				continue
 			}
-			i := slices.IndexFunc(was, func(w ipvsctl.Service) bool { return w.Key == key })
-			if i < 0 {
+			i, found := slices.BinarySearchFunc(was, key, func(w ipvsctl.Service, key ipvsctl.ServiceKey) int { return w.Key.Compare(key) })
+			if !found {
 				continue
 			}
 			for _, dest := range was[i].Dests {
@@ -51,6 +52,9 @@ func sorryDepartures(c *config.Config, was ipvsctl.Table, before, now map[ipvsct
 	var gone []departure
 	for _, s := range c.Services {
 		for _, listen := range s.Listen {
+			if s.Pool.Sorry == nil {
+				continue
+			}
 			s, key := s.At(listen), serviceKey(s, listen)
 			if s.Pool.Sorry == nil || s.Pool.Drain == 0 || !roles[s.Router(listen)].Holds() {
 				continue
@@ -82,11 +86,11 @@ type place struct {
 	dest    ipvsctl.DestKey
 }
 
-// places are those of all real servers of a configuration, and of the sorry
-// servers for which count returns true.
-func places(c *config.Config, count func(ipvsctl.ServiceKey) bool) map[place]bool {
+// places are those of all real servers of services, and of the sorry servers for
+// which count returns true.
+func places(services []config.Service, count func(ipvsctl.ServiceKey) bool) map[place]bool {
 	all := make(map[place]bool)
-	for _, s := range c.Services {
+	for _, s := range services {
 		for _, listen := range s.Listen {
 			s, key := s.At(listen), serviceKey(s, listen)
 			for _, real := range s.Real {
@@ -125,7 +129,7 @@ func stillLeaving(leaving []departure, c *config.Config, pools map[ipvsctl.Servi
 	if len(leaving) == 0 {
 		return nil
 	}
-	back := places(c, func(key ipvsctl.ServiceKey) bool { return pools[key].Sorry })
+	back := places(c.Services, func(key ipvsctl.ServiceKey) bool { return pools[key].Sorry })
 	return slices.DeleteFunc(slices.Clone(leaving), func(p departure) bool {
 		return back[place{p.Service.Key, p.Dest.Key}] || !roles[p.Router].Holds() || !now.Before(p.Until)
 	})

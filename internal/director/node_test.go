@@ -278,7 +278,7 @@ func (n *node) startDirector() {
 	n.cleanups = append(n.cleanups, n.killDirector, func() { _ = join() })
 }
 
-func (n *node) load() (*config.Config, error) {
+func (n *node) load(*config.Config) (*config.Config, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.wrong != nil {

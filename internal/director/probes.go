@@ -3,6 +3,7 @@ package director
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/haldir-lb/haldir/healthcheck"
@@ -36,6 +37,36 @@ func NewProbes(cfg *config.Config) *Probes {
 	}
 	p.track(cfg)
 	return p
+}
+
+// sameProbes reports whether two configurations have the same checked, by the same
+// names.
+func sameProbes(a, b *config.Config) bool {
+	was, now := config.Different(a, b)
+	if len(was) != len(now) || len(a.Services) != len(b.Services) || a.MarkBase != b.MarkBase || !reflect.DeepEqual(a.VRRP, b.VRRP) || !reflect.DeepEqual(a.SyncGroups, b.SyncGroups) {
+		return false
+	}
+	for i := range a.Services {
+		if a.Services[i].Name != b.Services[i].Name {
+			return false // the order decides about names
+		}
+	}
+	for i := range was {
+		if !reflect.DeepEqual(probed(was[i]), probed(now[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// probed is a service without what its checks have nothing to do with.
+func probed(s config.Service) config.Service {
+	s.Pool = config.Pool{}
+	s.Real = slices.Clone(s.Real)
+	for i := range s.Real {
+		s.Real[i].Weight, s.Real[i].Upper, s.Real[i].Lower = 0, 0, 0
+	}
+	return s
 }
 
 // add makes a target of t unless there is one. Its name says what is looked at,

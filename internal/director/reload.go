@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/config"
@@ -25,13 +26,14 @@ func (d *Director) Reload(ctx context.Context) (control.ReloadResult, error) {
 	}
 	d.Reloading()
 	defer d.Ready()
-	next, loadErr := d.Load()
+	var before *config.Config
+	if err := d.do(ctx, func() { before = d.config }); err != nil {
+		return control.ReloadResult{}, fmt.Errorf("reloading: %w", err)
+	}
+	next, loadErr := d.Load(before)
 	var live ipvsctl.LiveTable
-	if loadErr == nil && len(next.Services) > 0 {
-		// The kernel may lack ip_vs, which earlier configurations did not need.
-		bounded, cancel := context.WithTimeout(ctx, kernelBound)
-		live, loadErr = d.Host.Table(bounded)
-		cancel()
+	if loadErr == nil {
+		live, loadErr = d.readUnjudged(ctx, before, next)
 	}
 	var result control.ReloadResult
 	var generation uint64
@@ -79,23 +81,66 @@ func (d *Director) change(next *config.Config, live ipvsctl.LiveTable, err error
 	}
 	result.Applied = true
 	result.Changes = Changes(d.config, next)
-	old := d.effective()
-	d.retire(d.config, next)
+	before, old := d.config, d.effective()
+	d.retire(before, next)
 	d.config, d.loaded = next, result.At
 	d.web.set(next.API.Listen)
-	d.keepInForce()
 	d.setLeaving(append(d.leaving, departures(d.table, old, d.effective(), d.roles, result.At)...))
 	result.Changes = append(result.Changes, d.dropOverrides()...)
 	d.listenForClaims()
-	d.adoptPool(live)
-	d.told = false // what it gets has the standings in it
-	d.stand(result.At)
-	d.configureSpeaker(nil)
-	d.configureChecker()
-	d.Log.Info("configuration reloaded", "changes", len(result.Changes))
+	if _, now := config.Different(before, next); len(live) > 0 {
+		d.adoptPool(live, now)
+	}
+	// The kernel comes first; what others are told of a configuration that is the
+	// same to them is not told again.
+	if !sameRouters(before, next) || len(d.retired) > 0 {
+		d.told = false // what it gets has the standings in it
+		d.stand(result.At)
+		d.configureSpeaker(nil)
+	}
+	probes := d.probes
+	if !sameProbes(before, next) || old != before || d.effective() != next {
+		d.takeProbes()
+	}
 	generation := d.update()
+	if d.probes != probes {
+		d.tellChecker()
+	}
+	d.keepInForce()
 	d.configureNotifier(old)
+	d.Log.Info("configuration reloaded", "changes", len(result.Changes))
 	return result, generation
+}
+
+// readUnjudged reads what the kernel has of the services whose real servers may have
+// no judgement yet under the next configuration.
+func (d *Director) readUnjudged(ctx context.Context, before, next *config.Config) (ipvsctl.LiveTable, error) {
+	bounded, cancel := context.WithTimeout(ctx, kernelBound)
+	defer cancel()
+	if len(before.Services) == 0 && len(next.Services) > 0 {
+		// The kernel may lack ip_vs, which was not needed until now.
+		return d.Host.Table(bounded)
+	}
+	if sameProbes(before, next) {
+		return nil, nil
+	}
+	var keys []ipvsctl.ServiceKey
+	_, now := config.Different(before, next)
+	for _, s := range now {
+		keys = append(keys, serviceKeys(s)...)
+	}
+	if 2*len(keys) > len(next.Services) {
+		return d.Host.Table(bounded)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return d.Host.Services(bounded, keys)
+}
+
+// sameRouters reports whether two configurations are the same to the speaker.
+func sameRouters(a, b *config.Config) bool {
+	return reflect.DeepEqual(a.VRRP, b.VRRP) && reflect.DeepEqual(a.SyncGroups, b.SyncGroups)
 }
 
 // errorLines returns one line for each error of a configuration.

@@ -116,7 +116,7 @@ func TestReloadsThatNobodyWaitsForEnd(t *testing.T) {
 		defer n.end()
 		disk := make(chan struct{})
 		load := n.director.Load
-		n.director.Load = func() (*config.Config, error) { <-disk; return load() }
+		n.director.Load = func(before *config.Config) (*config.Config, error) { <-disk; return load(before) }
 		first := make(chan error, 1)
 		go func() { _, err := n.director.Reload(t.Context()); first <- err }()
 		synctest.Wait()

@@ -14,18 +14,18 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	if len(cfg.Services) == 0 {
 		return nil
 	}
-	interfaces := make(map[string]bool) // of the directors' VIPs; true where NAT needs forwarding
-	nat6 := false
-	for _, s := range cfg.Services {
-		nat4 := false
+	nat4, nat6 := false, false
+	for i := range cfg.Services {
+		s := &cfg.Services[i]
 		for _, listen := range s.Listen {
 			nat4 = nat4 || s.Forward == "nat" && listen.Addr().Is4()
 			nat6 = nat6 || s.Forward == "nat" && listen.Addr().Is6()
 		}
-		for _, v := range cfg.VRRP {
-			if v.Priority != 0 {
-				interfaces[v.Interface] = interfaces[v.Interface] || nat4
-			}
+	}
+	interfaces := make(map[string]bool) // of the directors' VIPs
+	for _, v := range cfg.VRRP {
+		if v.Priority != 0 {
+			interfaces[v.Interface] = true
 		}
 	}
 	// A redirect would teach real servers and clients a way past the director.
@@ -45,8 +45,8 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	// Replies of NAT real servers come in by an interface that holds their
 	// gateway address. The interface's own switch forwards them; the global one
 	// would change every interface and could not be restored exactly.
-	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
-		if interfaces[name] {
+	if nat4 {
+		for _, name := range slices.Sorted(maps.Keys(interfaces)) {
 			out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/forwarding", Value: "1"})
 		}
 	}
