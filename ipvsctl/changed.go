@@ -2,10 +2,9 @@ package ipvsctl
 
 import "slices"
 
-// Changed returns the keys of the services that differ between two tables,
-// sorted.
+// Changed returns the keys of the services that differ between two tables, sorted.
+// Both have to be canonical.
 func Changed(a, b Table) []ServiceKey {
-	a, b = a.Canonical(), b.Canonical()
 	var keys []ServiceKey
 	for len(a) > 0 || len(b) > 0 {
 		side := 0
@@ -22,7 +21,7 @@ func Changed(a, b Table) []ServiceKey {
 			keys = append(keys, a[0].Key)
 		case side > 0:
 			keys = append(keys, b[0].Key)
-		case a[0].head() != b[0].head() || !slices.Equal(a[0].Dests, b[0].Dests):
+		case a[0].head() != b[0].head() || !sameDests(a[0].Dests, b[0].Dests):
 			keys = append(keys, a[0].Key)
 		}
 		if side <= 0 {
@@ -44,4 +43,9 @@ func (t Table) Of(keys []ServiceKey) Table {
 		}
 	}
 	return out
+}
+
+// sameDests is quick where two tables share what is the same.
+func sameDests(a, b []Dest) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) || slices.Equal(a, b)
 }

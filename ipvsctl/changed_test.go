@@ -13,7 +13,7 @@ import (
 // one table into the other, and reads no others.
 func TestChangedIsAllThatHasToBeTouched(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := drawTable(t, "a"), drawTable(t, "b").Canonical()
+		a, b := drawTable(t, "a").Canonical(), drawTable(t, "b").Canonical()
 		fake := load(t, a)
 		fake.Reads()
 		keys := ipvsctl.Changed(a, b)

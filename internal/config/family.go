@@ -94,12 +94,16 @@ func (s Service) Router(listen netip.AddrPort) string {
 // At returns the service as it is at one listener: with the real servers and the
 // sorry server that can serve there. Those are the ones of the listener's family;
 // where there are none, a tunnel carries either family over the other. The director
-// itself serves everywhere.
+// itself serves everywhere. What is the same in both is shared by them.
 func (s Service) At(listen netip.AddrPort) Service {
 	serves := s.serves(listen)
 	out := s
-	out.Listen = []netip.AddrPort{listen}
-	out.Real = slices.DeleteFunc(slices.Clone(s.Real), func(r Real) bool { return !serves(r) })
+	if len(s.Listen) != 1 || s.Listen[0] != listen {
+		out.Listen = []netip.AddrPort{listen}
+	}
+	if slices.ContainsFunc(s.Real, func(r Real) bool { return !serves(r) || r.Local() }) {
+		out.Real = slices.DeleteFunc(slices.Clone(s.Real), func(r Real) bool { return !serves(r) })
+	}
 	here := loopback(listen.Addr().Is6())
 	for i := range out.Real {
 		if out.Real[i].Local() {

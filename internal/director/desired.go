@@ -94,7 +94,8 @@ func Compute(in Inputs) Desired {
 		Untouched:  make(map[ipvsctl.ServiceKey]bool),
 		Announce:   make(map[arp.Target]arp.Schedule),
 		Epochs:     make(map[arp.Target]time.Time),
-		Pools:      make(map[ipvsctl.ServiceKey]Pool),
+		Pools:      make(map[ipvsctl.ServiceKey]Pool, len(in.Config.Services)),
+		Table:      make(ipvsctl.Table, 0, len(in.Config.Services)),
 	}
 	others := make(map[string]bool) // routers in which this node has no part
 	exchanges := make(map[string]bool)
@@ -148,8 +149,10 @@ func Compute(in Inputs) Desired {
 	if !in.ended() {
 		d.Table = append(d.Table, in.Probes.paths...)
 	}
-	for _, s := range d.Table {
-		delete(d.Untouched, s.Key)
+	if len(d.Untouched) > 0 {
+		for _, s := range d.Table {
+			delete(d.Untouched, s.Key)
+		}
 	}
 	d.Table = d.Table.Canonical()
 	return d
@@ -171,6 +174,7 @@ func service(s config.Service, listen netip.AddrPort, pool Pool) ipvsctl.Service
 		Key: serviceKey(s, listen), Scheduler: s.Scheduler, Flags: schedulerFlags(s), Persistence: s.Persistence,
 		PersistencePrefix: persistencePrefix(s, listen), Engine: s.Attributes.PersistenceEngine, OnePacket: s.Attributes.OnePacket,
 	}
+	out.Dests = make([]ipvsctl.Dest, 0, len(s.Real)+1)
 	add := func(real config.Real, weight uint32) {
 		out.Dests = append(out.Dests, ipvsctl.Dest{
 			Key: destKey(real, listen), Forward: forwards[forwardBy(s, real)], Weight: weight,

@@ -383,7 +383,7 @@ func (d *Director) update() uint64 {
 	if len(d.retired) < leavers {
 		d.configureChecker()
 	}
-	configured := make(map[ipvsctl.ServiceKey]bool)
+	configured := make(map[ipvsctl.ServiceKey]bool, len(effective.Services))
 	for _, s := range effective.Services {
 		for _, listen := range s.Listen {
 			configured[serviceKey(s, listen)] = true

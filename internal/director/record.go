@@ -14,7 +14,7 @@ import (
 // takes them away.
 type record struct {
 	path    string
-	current recorded
+	current map[ipvsctl.ServiceKey]bool
 }
 
 type recorded struct {
@@ -23,40 +23,56 @@ type recorded struct {
 
 // openRecord reads what an earlier process left.
 func openRecord(runDir string) (*record, error) {
-	r := &record{path: filepath.Join(runDir, "services.json")}
-	return r, statefile.Load(r.path, &r.current)
+	r := &record{path: filepath.Join(runDir, "services.json"), current: make(map[ipvsctl.ServiceKey]bool)}
+	var text recorded
+	if err := statefile.Load(r.path, &text); err != nil {
+		return nil, err
+	}
+	for _, key := range text.Services {
+		r.current[key] = true
+	}
+	return r, nil
 }
 
-func (r *record) services() map[ipvsctl.ServiceKey]bool {
-	set := make(map[ipvsctl.ServiceKey]bool, len(r.current.Services))
-	for _, key := range r.current.Services {
-		set[key] = true
-	}
-	return set
-}
+// services are what is written down. The map is not to be changed.
+func (r *record) services() map[ipvsctl.ServiceKey]bool { return r.current }
 
 // add writes down services before they are loaded.
 func (r *record) add(services map[ipvsctl.ServiceKey]bool) error {
-	union := r.services()
+	if r.has(services) {
+		return nil
+	}
+	union := make(map[ipvsctl.ServiceKey]bool, len(r.current)+len(services))
+	maps.Copy(union, r.current)
 	maps.Copy(union, services)
 	return r.keep(union)
 }
 
-// keep forgets all but the given services.
+// has reports whether all of the services are written down.
+func (r *record) has(services map[ipvsctl.ServiceKey]bool) bool {
+	for key := range services {
+		if !r.current[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// keep forgets all but the given services. It keeps the map.
 func (r *record) keep(services map[ipvsctl.ServiceKey]bool) error {
-	next := recorded{Services: slices.SortedFunc(maps.Keys(services), ipvsctl.ServiceKey.Compare)}
-	if slices.Equal(next.Services, r.current.Services) {
+	if len(services) == len(r.current) && r.has(services) {
 		return nil
 	}
-	if err := statefile.Save(r.path, next); err != nil {
+	text := recorded{Services: slices.SortedFunc(maps.Keys(services), ipvsctl.ServiceKey.Compare)}
+	if err := statefile.Save(r.path, text); err != nil {
 		return err
 	}
-	r.current = next
+	r.current = services
 	return nil
 }
 
 // remove forgets everything.
 func (r *record) remove() error {
-	r.current = recorded{}
+	r.current = make(map[ipvsctl.ServiceKey]bool)
 	return statefile.Remove(r.path)
 }

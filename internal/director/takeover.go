@@ -30,19 +30,22 @@ func (a *applier) setAddressesAndTable(ctx context.Context, w work, out *Applied
 
 // later lists the desired addresses that carry services and are not there yet.
 func (a *applier) later(ctx context.Context, d Desired) []netif.Address {
-	carries := make(map[netip.Addr]bool)
-	for _, s := range d.Table {
-		carries[s.Key.Address] = true
-	}
 	missing := func(present []netif.PresentAddress) []netif.Address {
-		var list []netif.Address
-		for _, address := range d.Addresses {
-			there := slices.ContainsFunc(present, func(p netif.PresentAddress) bool { return p.Address == address })
-			if (carries[address.Prefix.Addr()] || marked(d.Marks, address.Prefix.Addr())) && !there {
-				list = append(list, address)
-			}
+		there := make(map[netif.Address]bool, len(present))
+		for _, p := range present {
+			there[p.Address] = true
 		}
-		return list
+		list := slices.DeleteFunc(slices.Clone(d.Addresses), func(a netif.Address) bool { return there[a] })
+		if len(list) == 0 {
+			return nil
+		}
+		carries := make(map[netip.Addr]bool)
+		for _, s := range d.Table {
+			carries[s.Key.Address] = true
+		}
+		return slices.DeleteFunc(list, func(a netif.Address) bool {
+			return !carries[a.Prefix.Addr()] && !marked(d.Marks, a.Prefix.Addr())
+		})
 	}
 	if len(missing(a.outcome().Addresses.Present)) == 0 {
 		return nil
