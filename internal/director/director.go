@@ -264,7 +264,7 @@ func (d *Director) inForcePath() string { return filepath.Join(d.RunDir, "config
 
 // keepInForce writes down which configuration is in force.
 func (d *Director) keepInForce() {
-	if err := statefile.Save(d.inForcePath(), d.config.Texts); err != nil {
+	if err := statefile.SaveCompact(d.inForcePath(), d.config.Texts); err != nil {
 		// What an earlier one left there must not come back after a crash.
 		err = errors.Join(err, statefile.Remove(d.inForcePath()))
 		d.Log.Error("writing down the configuration in force", "error", err)

@@ -39,6 +39,16 @@ func Load(path string, v any) error {
 // Save replaces a file by v in JSON. The folder is made if it is missing.
 func Save(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "\t")
+	return save(path, data, err)
+}
+
+// SaveCompact is Save for what is large and read by nobody but Load.
+func SaveCompact(path string, v any) error {
+	data, err := json.Marshal(v)
+	return save(path, data, err)
+}
+
+func save(path string, data []byte, err error) error {
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o755)
 	}
