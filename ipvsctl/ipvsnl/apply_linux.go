@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -49,12 +50,10 @@ func (l *link) apply(ctx context.Context, ops []ipvsctl.Op, errs []error) error 
 	for i := range errs {
 		errs[i] = errPending
 	}
-	for begin := 0; begin < len(ops); {
-		indices, requests, end := l.encodeBatch(ops, errs, begin)
-		begin = end
-		if len(requests) == 0 {
-			continue
-		}
+	batches, stop := l.encode(ops, errs)
+	defer stop()
+	for b := range batches {
+		indices, requests := b.indices, b.requests
 		verdicts := make([]error, len(requests))
 		for i := range verdicts {
 			verdicts[i] = errPending
@@ -82,8 +81,39 @@ func (l *link) apply(ctx context.Context, ops []ipvsctl.Op, errs []error) error 
 	return nil
 }
 
-// encodeBatch encodes operations from begin on until the batch is full. What
-// cannot be encoded gets its error at once.
+// batch is what goes out in one send.
+type batch struct {
+	indices  []int // of the operations
+	requests [][]byte
+}
+
+// encode encodes the operations, each batch while the kernel is at work on the one
+// before it, until the returned function is called. What cannot be encoded gets its
+// error at once.
+func (l *link) encode(ops []ipvsctl.Op, errs []error) (<-chan batch, func()) {
+	batches, stop := make(chan batch), make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer close(batches)
+		for begin := 0; begin < len(ops); {
+			var b batch
+			if b.indices, b.requests, begin = l.encodeBatch(ops, errs, begin); len(b.requests) == 0 {
+				continue
+			}
+			select {
+			case batches <- b:
+			case <-stop:
+				return
+			}
+		}
+	})
+	return batches, func() {
+		close(stop)
+		done.Wait()
+	}
+}
+
+// encodeBatch encodes operations from begin on until the batch is full.
 func (l *link) encodeBatch(ops []ipvsctl.Op, errs []error, begin int) (indices []int, requests [][]byte, end int) {
 	const perRequest = 160 // typical, with the netlink header
 	n := min(len(ops)-begin, l.batch)

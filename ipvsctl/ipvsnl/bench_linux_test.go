@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	moby "github.com/moby/ipvs"
 
 	"github.com/haldir-lb/haldir/ipvsctl"
+	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvstest"
 )
 
@@ -78,5 +80,49 @@ func loadWithMoby(b *testing.B, h *moby.Handle, table ipvsctl.Table) {
 				b.Fatal(err)
 			}
 		}
+	}
+}
+
+// BenchmarkLoad loads tables into new namespaces, each time beside a replay of the
+// same messages: what it takes longer is reading, planning and encoding.
+func BenchmarkLoad(b *testing.B) {
+	for _, size := range []struct{ services, servers int }{{1000, 10}, {10000, 4}} {
+		b.Run(fmt.Sprintf("%dx%d", size.services, size.servers), func(b *testing.B) {
+			table := ipvstest.Pools(size.services, size.servers)
+			ops := ipvsctl.Plan(table, nil, nil)
+			best := map[string]time.Duration{}
+			note := func(what string, took time.Duration) {
+				if before, known := best[what]; !known || took < before {
+					best[what] = took
+				}
+			}
+			for b.Loop() {
+				_, ns := openKernel(b)
+				replay, err := ipvsnl.NewReplay(ns.Fd(), ops)
+				if err != nil {
+					b.Fatal(err)
+				}
+				began := time.Now()
+				err = replay.Run()
+				note("replay", time.Since(began))
+				if err := errors.Join(err, replay.Close()); err != nil {
+					b.Fatal(err)
+				}
+				h, _ := openKernel(b)
+				began = time.Now()
+				live, err := h.Read(b.Context())
+				if err == nil {
+					err = errors.Join(h.Apply(b.Context(), ipvsctl.Plan(table, live, nil))...)
+				}
+				note("load", time.Since(began))
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(best["replay"].Seconds()*1000, "ms-replay")
+			b.ReportMetric(best["load"].Seconds()*1000, "ms-load")
+			b.ReportMetric(best["load"].Seconds()/best["replay"].Seconds(), "load/replay")
+		})
 	}
 }

@@ -14,54 +14,92 @@ const nested = 1 << 15
 
 // buffer collects attributes. One buffer holds the requests of a whole batch:
 // with an encoder that allocates for each attribute, encoding costs more than
-// the kernel's own work on a request.
+// the kernel's own work on a request. For the same reason each attribute of a
+// fixed length, with the bytes that fill it up to a multiple of four, is appended
+// at once.
 type buffer []byte
 
 func (b *buffer) attr(typ uint16, data ...byte) {
-	*b = binary.NativeEndian.AppendUint16(*b, uint16(4+len(data)))
-	*b = binary.NativeEndian.AppendUint16(*b, typ)
-	*b = append(*b, data...)
+	var d [4]byte
+	attrHead(d[:], 4+len(data), typ)
+	*b = append(append(*b, d[:]...), data...)
 	for len(*b)%4 != 0 {
 		*b = append(*b, 0)
 	}
 }
 
-func (b *buffer) u16(typ, v uint16) {
-	var d [2]byte
-	binary.NativeEndian.PutUint16(d[:], v)
-	b.attr(typ, d[:]...)
+func attrHead(d []byte, length int, typ uint16) {
+	binary.NativeEndian.PutUint16(d, uint16(length))
+	binary.NativeEndian.PutUint16(d[2:], typ)
 }
 
-func (b *buffer) be16(typ, v uint16) { b.attr(typ, byte(v>>8), byte(v)) }
+func (b *buffer) u16(typ, v uint16) {
+	var d [8]byte
+	attrHead(d[:], 6, typ)
+	binary.NativeEndian.PutUint16(d[4:], v)
+	*b = append(*b, d[:]...)
+}
+
+func (b *buffer) be16(typ, v uint16) {
+	var d [8]byte
+	attrHead(d[:], 6, typ)
+	binary.BigEndian.PutUint16(d[4:], v)
+	*b = append(*b, d[:]...)
+}
 
 func (b *buffer) u32(typ uint16, v uint32) {
-	var d [4]byte
-	binary.NativeEndian.PutUint32(d[:], v)
-	b.attr(typ, d[:]...)
+	var d [8]byte
+	attrHead(d[:], 8, typ)
+	binary.NativeEndian.PutUint32(d[4:], v)
+	*b = append(*b, d[:]...)
+}
+
+// u32s writes two numbers in one attribute.
+func (b *buffer) u32s(typ uint16, v, w uint32) {
+	var d [12]byte
+	attrHead(d[:], 12, typ)
+	binary.NativeEndian.PutUint32(d[4:], v)
+	binary.NativeEndian.PutUint32(d[8:], w)
+	*b = append(*b, d[:]...)
 }
 
 func (b *buffer) text(typ uint16, s string) {
-	b.attr(typ, append([]byte(s), 0)...)
+	var d [4]byte
+	attrHead(d[:], 4+len(s)+1, typ)
+	*b = append(append(*b, d[:]...), s...)
+	*b = append(*b, "\x00\x00\x00\x00"[:4-len(s)%4]...)
 }
 
 // address writes 16 bytes, which every kernel takes for both families.
 func (b *buffer) address(typ uint16, a netip.Addr) {
-	var d [16]byte
+	var d [20]byte
+	attrHead(d[:], 20, typ)
 	if a.Is4() {
 		v4 := a.As4()
-		copy(d[:], v4[:])
+		copy(d[4:], v4[:])
 	} else {
-		d = a.As16()
+		v6 := a.As16()
+		copy(d[4:], v6[:])
 	}
-	b.attr(typ, d[:]...)
+	*b = append(*b, d[:]...)
 }
 
-// nest opens an attribute and returns the function that closes it.
+// nest is open, and returns close.
 func (b *buffer) nest(typ uint16) (end func()) {
-	start := len(*b)
-	*b = binary.NativeEndian.AppendUint16(*b, 0)
-	*b = binary.NativeEndian.AppendUint16(*b, typ|nested)
-	return func() { binary.NativeEndian.PutUint16((*b)[start:], uint16(len(*b)-start)) }
+	start := b.open(typ)
+	return func() { b.close(start) }
+}
+
+// open begins an attribute that holds others, until it is closed.
+func (b *buffer) open(typ uint16) (start int) {
+	var d [4]byte
+	attrHead(d[:], 0, typ|nested)
+	*b = append(*b, d[:]...)
+	return len(*b) - len(d)
+}
+
+func (b *buffer) close(start int) {
+	binary.NativeEndian.PutUint16((*b)[start:], uint16(len(*b)-start))
 }
 
 // header starts a request: it must be at a multiple of four.
@@ -70,7 +108,7 @@ func (b *buffer) header(cmd uint8) {
 }
 
 // commands tells how each operation is asked for.
-var commands = map[ipvsctl.OpKind]uint8{
+var commands = [...]uint8{
 	ipvsctl.AddService:    cmdNewService,
 	ipvsctl.UpdateService: cmdSetService,
 	ipvsctl.DeleteService: cmdDelService,
@@ -82,15 +120,14 @@ var commands = map[ipvsctl.OpKind]uint8{
 // op appends the request for an operation. Where it returns an error, nothing
 // was appended.
 func (b *buffer) op(op *ipvsctl.Op) error {
-	cmd, known := commands[op.Kind]
-	if !known {
+	if op.Kind < ipvsctl.AddService || int(op.Kind) >= len(commands) {
 		return fmt.Errorf("%w: unknown kind of operation %d", ipvsctl.ErrInvalid, op.Kind)
 	}
 	full := op.Kind == ipvsctl.AddService || op.Kind == ipvsctl.UpdateService
 	if err := checkEncodable(op, full); err != nil {
 		return err
 	}
-	b.header(cmd)
+	b.header(commands[op.Kind])
 	b.service(&op.Service, full)
 	if op.Kind.OnDest() {
 		b.dest(&op.Dest, op.Kind != ipvsctl.DeleteDest)
@@ -133,7 +170,8 @@ func prefixLimit(k ipvsctl.ServiceKey) uint8 {
 
 // service appends the key of a service and, if full, all that can be set.
 func (b *buffer) service(s *ipvsctl.Service, full bool) {
-	defer b.nest(attrService)()
+	start := b.open(attrService)
+	defer b.close(start)
 	k := &s.Key
 	if k.FWMark != 0 {
 		b.u16(svcFamily, afOf(k.Family))
@@ -148,10 +186,7 @@ func (b *buffer) service(s *ipvsctl.Service, full bool) {
 		return
 	}
 	b.text(svcScheduler, s.Scheduler)
-	var flags [8]byte
-	binary.NativeEndian.PutUint32(flags[:], flagsOf(s))
-	binary.NativeEndian.PutUint32(flags[4:], flagsOfOurs)
-	b.attr(svcFlags, flags[:]...)
+	b.u32s(svcFlags, flagsOf(s), flagsOfOurs)
 	b.u32(svcTimeout, uint32(s.Persistence/time.Second))
 	b.netmask(s)
 	if s.Engine != "" {
@@ -183,13 +218,14 @@ func (b *buffer) netmask(s *ipvsctl.Service) {
 	}
 	var mask [4]byte
 	binary.BigEndian.PutUint32(mask[:], ^uint32(0)<<(32-prefix))
-	b.attr(svcNetmask, mask[:]...)
+	b.u32(svcNetmask, binary.NativeEndian.Uint32(mask[:]))
 }
 
 // dest appends the key of a destination and, if full, all that can be set. The
 // family belongs to the key: without it the kernel assumes the service's.
 func (b *buffer) dest(d *ipvsctl.Dest, full bool) {
-	defer b.nest(attrDest)()
+	start := b.open(attrDest)
+	defer b.close(start)
 	b.address(dstAddress, d.Key.Address)
 	b.be16(dstPort, d.Key.Port)
 	b.u16(dstFamily, afOfAddress(d.Key.Address))

@@ -257,7 +257,7 @@ func (k *simKernel) change(m netlink.Message, cmd uint8) unix.Errno {
 	op := ipvsctl.Op{}
 	for kind, c := range commands {
 		if c == cmd {
-			op.Kind = kind
+			op.Kind = ipvsctl.OpKind(kind)
 		}
 	}
 	s, err := decodeService(m.Data)
