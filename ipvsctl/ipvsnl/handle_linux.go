@@ -98,11 +98,9 @@ func (h *Handle) transact(ctx context.Context, fn func(*link) error) error {
 func (h *Handle) Read(ctx context.Context) (ipvsctl.LiveTable, error) {
 	var table ipvsctl.LiveTable
 	err := h.transact(ctx, func(l *link) error {
-		var b buffer
-		b.header(cmdGetService)
-		answers, err := l.ask(ctx, netlink.Dump, b)
+		answers, err := l.list(ctx)
 		if err != nil {
-			return explain("listing the services", err)
+			return err
 		}
 		table, err = l.services(ctx, answers)
 		return err
@@ -117,21 +115,14 @@ func (h *Handle) Read(ctx context.Context) (ipvsctl.LiveTable, error) {
 func (h *Handle) ReadServices(ctx context.Context, keys []ipvsctl.ServiceKey) (ipvsctl.LiveTable, error) {
 	var table ipvsctl.LiveTable
 	err := h.transact(ctx, func(l *link) error {
-		var found []netlink.Message
-		for _, key := range keys {
-			var b buffer
-			b.header(cmdGetService)
-			b.service(&ipvsctl.Service{Key: key}, false)
-			answers, err := l.ask(ctx, 0, b)
-			if errors.Is(err, unix.ESRCH) {
-				continue
-			}
-			if err != nil {
-				return explain(fmt.Sprintf("reading service %v", key), err)
-			}
-			found = append(found, answers...)
+		find := l.find
+		if len(keys) > listFrom {
+			find = l.pick
 		}
-		var err error
+		found, err := find(ctx, keys)
+		if err != nil {
+			return err
+		}
 		table, err = l.services(ctx, found)
 		return err
 	})
@@ -139,6 +130,63 @@ func (h *Handle) ReadServices(ctx context.Context, keys []ipvsctl.ServiceKey) (i
 		return nil, err
 	}
 	return table, nil
+}
+
+// listFrom is from how many services on a list of all is read rather than each by
+// itself: before a takeover, none of them is there.
+const listFrom = 200
+
+// list reads all services, without their destinations.
+func (l *link) list(ctx context.Context) ([]netlink.Message, error) {
+	var b buffer
+	b.header(cmdGetService)
+	answers, err := l.ask(ctx, netlink.Dump, b)
+	if err != nil {
+		return nil, explain("listing the services", err)
+	}
+	return answers, nil
+}
+
+// pick reads all services and returns those with the given keys.
+func (l *link) pick(ctx context.Context, keys []ipvsctl.ServiceKey) ([]netlink.Message, error) {
+	all, err := l.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted := make(map[ipvsctl.ServiceKey]bool, len(keys))
+	for _, key := range keys {
+		wanted[key] = true
+	}
+	found := all[:0]
+	for _, m := range all {
+		service, err := decodeService(m.Data)
+		if err != nil {
+			return nil, err
+		}
+		if wanted[service.Key] {
+			found = append(found, m)
+		}
+	}
+	return found, nil
+}
+
+// find reads those services that exist, one by one.
+func (l *link) find(ctx context.Context, keys []ipvsctl.ServiceKey) ([]netlink.Message, error) {
+	var found []netlink.Message
+	for _, key := range keys {
+		var b buffer
+		b.header(cmdGetService)
+		b.service(&ipvsctl.Service{Key: key}, false)
+		answers, err := l.ask(ctx, 0, b)
+		if errors.Is(err, unix.ESRCH) {
+			continue
+		}
+		if err != nil {
+			return nil, explain(fmt.Sprintf("reading service %v", key), err)
+		}
+		found = append(found, answers...)
+	}
+	return found, nil
 }
 
 // services decodes services and reads the destinations of each: the kernel
