@@ -55,6 +55,7 @@ func (v value) str(legal string) field[string] {
 	if f.value, f.good = v.data.(string); !f.good {
 		v.mismatch("a string", legal, "")
 	}
+	f.value = strings.Clone(f.value) // what the library yields keeps the whole text in memory
 	return f
 }
 
@@ -83,7 +84,11 @@ func isName(s string) bool {
 // choice reads one of a few words.
 func (t *table) choice(key string, words []string) field[string] {
 	f := t.str(key, list(words))
-	if f.good && !slices.Contains(words, f.value) {
+	i := slices.Index(words, f.value)
+	if f.good && i >= 0 {
+		f.value = words[i] // one in memory for all
+	}
+	if f.good && i < 0 {
 		f.good = false
 		what := problem{message: "unknown " + key, legal: list(words)}
 		if near := nearest(f.value, words); near != "" {

@@ -23,6 +23,9 @@ const (
 	// sweepEvery is how often the kernel is compared with what is desired, so
 	// that changes which no event tells of are repaired too.
 	sweepEvery = 10 * time.Second
+	// opsLogged is how many changes of the IPVS table one application logs: a
+	// takeover of many services has no time for more.
+	opsLogged = 100
 )
 
 // work is what the applier shall bring about.
@@ -258,6 +261,8 @@ func (a *applier) announce(d Desired, out Applied) {
 }
 
 func (a *applier) publish(outcome Applied) {
+	ops := outcome.Table.Ops
+	outcome.Table.Ops, outcome.Table.Live = nil, nil // they are large, and nobody's business any more
 	a.mu.Lock()
 	a.applied = outcome
 	close(a.changed)
@@ -269,8 +274,11 @@ func (a *applier) publish(outcome Applied) {
 	for _, what := range outcome.Routing.Removed {
 		a.log.Info("routing", "removed", what)
 	}
-	for _, op := range outcome.Table.Ops {
+	for _, op := range ops[:min(opsLogged, len(ops))] {
 		a.log.Info("ipvs", "op", op.String())
+	}
+	if more := len(ops) - opsLogged; more > 0 {
+		a.log.Info("ipvs", "more_operations", more)
 	}
 	a.report(outcome)
 }
