@@ -21,7 +21,7 @@ export CGO_ENABLED = 0
 # Programs that Debian keeps out of an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: build demo test lint test-native test-guest fuzz bench-checks bench-vrrp install clean
+.PHONY: build demo test lint test-native test-guest fuzz bench-checks bench-vrrp bench-ipvs install clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.versionName=$(VERSION)' -o $(BIN) ./cmd/haldir
@@ -68,6 +68,16 @@ BENCH ?= .
 bench-vrrp: build
 	scripts/install-test-tools
 	HALDIR_BINARY=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 2h ./lab/vrrpbench
+
+# IPVS: the plan, a reload and the loading of a file on this kernel; then, in the
+# guest, what the kernel takes and keepalived beside haldir: about 20 minutes.
+# HALDIR_BENCH_RELOADS and HALDIR_BENCH_SETTLE shorten it.
+bench-ipvs: build
+	scripts/install-test-tools
+	$(GO) test -run '^$$' -bench 'Plan|Load$$|Reload' -benchtime 20x ./ipvsctl ./internal/config ./internal/director
+	$(GO) run ./lab/guest/guestrun -timeout 30m -with keepalived -file /data/haldir=$(BIN) -env HALDIR_BINARY=/data/haldir \
+		$(foreach v,HALDIR_BENCH_RELOADS HALDIR_BENCH_SETTLE,$(if $($v),-env $v=$($v))) \
+		-test ./ipvsctl/ipvsnl -test ./lab/ipvsbench -- -test.run '^$$' -test.bench 'Load|IPVS|Takeover' -test.benchtime 2x
 
 install: build
 	install -D -m 755 $(BIN) $(DESTDIR)/usr/sbin/haldir
