@@ -22,15 +22,21 @@ func (p *patient) marks() {
 		return
 	}
 	for _, s := range p.served() {
-		loaded := slices.ContainsFunc(p.Host.Table, func(l ipvsctl.LiveService) bool { return l.Key.FWMark == s.FWMark })
-		if s.FWMark == 0 || !loaded || p.Host.Firewall == nil {
-			continue
+		if s.FWMark != 0 && p.Host.Firewall != nil {
+			p.markOf(s)
 		}
-		for _, r := range s.Marked {
-			for _, at := range []netip.AddrPort{netip.AddrPortFrom(r.From, r.FromPort), netip.AddrPortFrom(r.To, r.ToPort)} {
-				if p.unmarked(s, at) {
-					return
-				}
+	}
+}
+
+// markOf looks at the ends of each range of a service whose family the kernel has.
+func (p *patient) markOf(s config.Service) {
+	for _, r := range s.Marked {
+		loaded := slices.ContainsFunc(p.Host.Table, func(l ipvsctl.LiveService) bool {
+			return l.Key.FWMark == s.FWMark && l.Key.Family == ipvsctl.FamilyOf(r.From)
+		})
+		for _, at := range []netip.AddrPort{netip.AddrPortFrom(r.From, r.FromPort), netip.AddrPortFrom(r.To, r.ToPort)} {
+			if loaded && p.unmarked(s, at) {
+				return
 			}
 		}
 	}
@@ -45,7 +51,11 @@ func (p *patient) unmarked(s config.Service, at netip.AddrPort) bool {
 	if m.Unclear || m.Value == s.FWMark {
 		return false
 	}
-	evidence, remedy := "no rule at the hook prerouting marks them", "systemctl reload haldir, which sets its rules; look at nft list table ip haldir"
+	evidence, table := "no rule at the hook prerouting marks them", "ip haldir"
+	if at.Addr().Is6() {
+		table = "ip6 haldir"
+	}
+	remedy := "systemctl reload haldir, which sets its rules; look at nft list table " + table
 	if m.By != "" {
 		evidence = fmt.Sprintf("%s sets mark %d", m.By, m.Value)
 		remedy = "let that rule leave them alone: look at nft -a list ruleset, or iptables -t mangle -L -v -n"

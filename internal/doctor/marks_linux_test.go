@@ -25,6 +25,10 @@ var markFaults = []fault{
 		func(w *ward) { w.remark(8) },
 		[]string{"mark-missing"}, "packets for 192.0.2.100:443 (service web) do not have mark 7", "of table ip late sets mark 8",
 	},
+	{
+		"a service by mark of IPv6, and no rule", marked, "dr", func(w *ward) { w.table = w.table[1:]; w.noMarks() },
+		[]string{"mark-missing"}, "packets for [2001:db8::100]:80 (service web) do not have mark 7", "no rule at the hook prerouting marks them",
+	},
 	{"a service by mark that the kernel has not", marked, "dr", func(w *ward) { w.table = nil; w.noMarks() }, nil, "", ""},
 }
 
@@ -39,15 +43,17 @@ name      = "edge"
 interface = "eth0"
 router_id = 51
 priority  = { d1 = 150, d2 = 100 }
-addresses = ["192.0.2.100/24"]
+addresses = ["192.0.2.100/24", "2001:db8::100/64"]
 
 [[service]]
 name    = "web"
-listen  = ["192.0.2.100:80", "192.0.2.100:443"]
+listen  = ["192.0.2.100:80", "192.0.2.100:443", "[2001:db8::100]:80"]
 fwmark  = 7
 forward = "dr"
 [[service.real]]
 address = "192.0.2.11"
+[[service.real]]
+address = "2001:db8::11"
 `
 
 // marked is a director that balances a service by mark.
@@ -55,8 +61,11 @@ func marked(t *testing.T, mode string) *ward {
 	w := director(t, mode)
 	w.cfg = load(t, "d1", markText)
 	w.role("master")
-	w.tagged("eth0", "192.0.2.100/24", netif.Protocol)
-	w.table = ipvsctl.LiveTable{{Service: ipvsctl.Service{Key: ipvsctl.ServiceKey{FWMark: 7, Address: w.cfg.Services[0].Listen[0].Addr()}}}}
+	for _, v := range w.cfg.VRRP[0].Addresses {
+		w.tagged("eth0", v.String(), netif.Protocol)
+		key := ipvsctl.ServiceKey{FWMark: 7, Family: ipvsctl.FamilyOf(v.Addr())}
+		w.table = append(w.table, ipvsctl.LiveService{Service: ipvsctl.Service{Key: key}})
+	}
 	var rules []mark.Rule
 	for _, r := range w.cfg.Services[0].Marked {
 		rules = append(rules, mark.Rule{Mark: 7, Protocol: protoTCP, FromPort: r.FromPort, ToPort: r.ToPort, Addresses: []mark.Span{{From: r.From, To: r.To}}})
