@@ -43,6 +43,9 @@ func Desired(cfg *config.Config, host Host) (State, error) {
 	}
 	state := n.state(cfg.VIPs())
 	state.Directs = slices.ContainsFunc(cfg.VRRP, func(v config.VRRP) bool { return v.Priority != 0 })
+	if !state.Directs {
+		state.silence()
+	}
 	return state, nil
 }
 
@@ -53,6 +56,7 @@ type needs struct {
 	addresses map[netif.Address]names
 	replies   map[netip.Addr]names
 	redirects map[netif.Redirect]names
+	clamps    map[netif.Clamp]names
 	ports     map[netip.AddrPort]names
 	own       map[HostAddress]bool
 	endpoints map[netip.AddrPort]bool
@@ -71,7 +75,7 @@ type (
 func newNeeds(mtu map[string]int) needs {
 	return needs{
 		map[setting]names{}, map[string]names{}, map[netif.Address]names{}, map[netip.Addr]names{},
-		map[netif.Redirect]names{}, map[netip.AddrPort]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
+		map[netif.Redirect]names{}, map[netif.Clamp]names{}, map[netip.AddrPort]names{}, map[HostAddress]bool{}, map[netip.AddrPort]bool{},
 		mtu, map[string]int{},
 	}
 }
@@ -194,6 +198,10 @@ func (n needs) state(vips []netip.Addr) State {
 		s.Redirects = append(s.Redirects, Redirect{key, services.sorted()})
 	}
 	slices.SortFunc(s.Redirects, func(a, b Redirect) int { return a.Redirect.Compare(b.Redirect) })
+	for key, services := range n.clamps {
+		s.Clamps = append(s.Clamps, Clamp{key, services.sorted()})
+	}
+	slices.SortFunc(s.Clamps, func(a, b Clamp) int { return a.Clamp.Compare(b.Clamp) })
 	via := slices.Compact(slices.SortedFunc(slices.Values(vips), netip.Addr.Compare))
 	for from, services := range n.replies {
 		own := slices.DeleteFunc(slices.Clone(via), func(a netip.Addr) bool { return a.Is4() != from.Is4() })
@@ -201,6 +209,27 @@ func (n needs) state(vips []netip.Addr) State {
 	}
 	slices.SortFunc(s.Replies, func(a, b Reply) int { return a.From.Compare(b.From) })
 	return s
+}
+
+// silence has no ARP packet name a VIP, once for each, on whatever interface it is.
+func (s *State) silence() {
+	about := map[netip.Addr]names{}
+	for _, a := range s.Addresses {
+		vip := a.Prefix.Addr()
+		if !vip.Is4() {
+			continue
+		}
+		if about[vip] == nil {
+			about[vip] = names{}
+		}
+		for _, service := range a.Services {
+			about[vip][service] = true
+		}
+	}
+	for vip, services := range about {
+		s.Silences = append(s.Silences, Silence{netif.Silence{Address: vip}, services.sorted()})
+	}
+	slices.SortFunc(s.Silences, func(a, b Silence) int { return a.Silence.Compare(b.Silence) })
 }
 
 func (n names) sorted() []string { return slices.Sorted(maps.Keys(n)) }

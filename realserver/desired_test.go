@@ -166,7 +166,7 @@ func TestDesired(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(tt.want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints")); d != "" {
+			if d := cmp.Diff(tt.want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints", "Silences")); d != "" {
 				t.Errorf("state (-want +got):\n%s", d)
 			}
 		})
@@ -265,21 +265,22 @@ func TestTunnelsOfEachFamily(t *testing.T) {
 		device                   string
 		mtu                      int
 		port                     string
+		mss                      uint16
 	}{
-		{"ipip", "none", vip4, own4, "tunl0", 1480, ""},
-		{"ipip", "none", vip6, own4, "sit0", 1480, ""},
-		{"ipip", "none", vip6, own6, "ip6tnl0", 1460, ""},
-		{"ipip", "none", vip4, own6, "ip6tnl0", 1460, ""},
-		{"gue", "none", vip4, own4, "tunl0", 1468, "0.0.0.0:6080"},
-		{"gue", "full", vip6, own4, "sit0", 1468, "0.0.0.0:6080"},
-		{"gue", "remote", vip6, own6, "ip6tnl0", 1440, "[::]:6080"},
-		{"gre", "none", vip6, own4, "gre0", 1476, ""},
-		{"gre", "full", vip4, own4, "gre0", 1472, ""},
-		{"gre", "none", vip6, own6, "ip6gre0", 1456, ""},
-		{"gre", "full", vip4, own6, "ip6gre0", 1452, ""},
+		{"ipip", "none", vip4, own4, "tunl0", 1480, "", 1440},
+		{"ipip", "none", vip6, own4, "sit0", 1480, "", 1420},
+		{"ipip", "none", vip6, own6, "ip6tnl0", 1460, "", 1400},
+		{"ipip", "none", vip4, own6, "ip6tnl0", 1460, "", 1420},
+		{"gue", "none", vip4, own4, "tunl0", 1468, "0.0.0.0:6080", 1428},
+		{"gue", "full", vip6, own4, "sit0", 1468, "0.0.0.0:6080", 1408},
+		{"gue", "remote", vip6, own6, "ip6tnl0", 1440, "[::]:6080", 1380},
+		{"gre", "none", vip6, own4, "gre0", 1476, "", 1416},
+		{"gre", "full", vip4, own4, "gre0", 1472, "", 1432},
+		{"gre", "none", vip6, own6, "ip6gre0", 1456, "", 1396},
+		{"gre", "full", vip4, own6, "ip6gre0", 1452, "", 1412},
 	} {
 		s := service("web", "tun", netip.AddrPortFrom(netip.MustParseAddr(tt.vip), 80).String(), tt.own)
-		s.Attributes.Tunnel = config.Tunnel{Type: tt.kind, Checksum: tt.checksum}
+		s.Protocol, s.Attributes.Tunnel = "tcp", config.Tunnel{Type: tt.kind, Checksum: tt.checksum}
 		if tt.port != "" {
 			s.Attributes.Tunnel.Port = 6080
 		}
@@ -293,11 +294,12 @@ func TestTunnelsOfEachFamily(t *testing.T) {
 		want := State{
 			Tunnels:   []TunnelState{{tt.device, tt.mtu, web}},
 			Addresses: []Address{{netif.Address{Interface: tt.device, Prefix: netip.PrefixFrom(netip.MustParseAddr(tt.vip), netip.MustParseAddr(tt.vip).BitLen())}, web}},
+			Clamps:    []Clamp{{netif.Clamp{Address: netip.MustParseAddr(tt.vip), Port: 80, MSS: tt.mss}, web}},
 		}
 		if tt.port != "" {
 			want.Ports = []Port{{netip.MustParseAddrPort(tt.port), web}}
 		}
-		if d := cmp.Diff(want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints", "Sysctls")); d != "" {
+		if d := cmp.Diff(want, got, equateNetip, cmpopts.IgnoreFields(State{}, "Own", "Endpoints", "Silences", "Sysctls")); d != "" {
 			t.Errorf("%s of %s to %s (-want +got):\n%s", tt.kind, tt.vip, tt.own, d)
 		}
 		// ARP and the reverse path filter are of IPv4 alone.
@@ -318,5 +320,25 @@ func TestATunnelHasRoomForEveryWrapping(t *testing.T) {
 	small, err := Desired(cluster(tunnelled("a", "[2001:db8::100]:80", "ipip", 0)), host)
 	if err != nil || small.Tunnels[0].MTU != 1280 {
 		t.Errorf("tunnels %+v (%v), want the MTU without which there is no IPv6", small.Tunnels, err)
+	}
+}
+
+// ARP about a VIP is silenced as a second lock, but for a host that may be the
+// master, and has to answer then.
+func TestSilencesAreAboutTheVIPsThatTheHostHolds(t *testing.T) {
+	services := []config.Service{
+		service("dr", "dr", "192.0.2.100:80", "192.0.2.11"), service("also", "tun", "192.0.2.100:81", "192.0.2.11"),
+		service("six", "dr", "[2001:db8::100]:80", "2001:db8::11"), service("nat", "nat", "192.0.2.101:80", "192.0.2.11"),
+	}
+	c := cluster(services...)
+	host := host("eth0", "192.0.2.11", "eth0", "2001:db8::11")
+	got, err := Desired(c, host)
+	want := []Silence{{netif.Silence{Address: netip.MustParseAddr("192.0.2.100")}, []string{"also", "dr"}}}
+	if d := cmp.Diff(want, got.Silences, cmpopts.EquateComparable(netif.Silence{})); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	c.VRRP[0].Priority = 100
+	if got, err := Desired(c, host); err != nil || !got.Directs || len(got.Silences) != 0 {
+		t.Errorf("a director has silences %v (%v), want none", got.Silences, err)
 	}
 }

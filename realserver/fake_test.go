@@ -34,6 +34,9 @@ type fake struct {
 	open      []netif.Connection
 	redirects []netif.Redirect
 	strange   int
+	clamps    []netif.Clamp
+	silences  []netif.Silence
+	noARP     bool // rules
 	ports     []netip.AddrPort
 	noIPIP    bool
 	readOnly  bool  // sysctls
@@ -130,9 +133,16 @@ func (f *fake) change(format string, args ...any) {
 			f.t.Errorf("after %q the segment can see %s: arp_ignore is %s, arp_announce is %s", last, a.Address, ignore, announce)
 		}
 	}
+	for _, a := range f.addresses {
+		vip := a.Prefix.Addr()
+		if a.Ours && vip.Is4() && !f.noARP && !slices.Contains(f.silences, netif.Silence{Address: vip}) {
+			f.t.Errorf("after %q nothing but sysctls hides %s", last, a.Address)
+		}
+	}
+	written := f.load()
 	for path, value := range f.sysctls {
 		before, known := f.original[path]
-		if known && value != before && f.load()[path].Earlier != before {
+		if known && value != before && written[path].Earlier != before {
 			f.t.Errorf("after %q %s is %s, and the record does not say that it was %s", last, path, value, before)
 		}
 	}
@@ -403,6 +413,39 @@ func (f *fake) SetRedirects(_ context.Context, want []netif.Redirect) error {
 	return nil
 }
 
+func (f *fake) ReadClamps(context.Context) (netif.Clamps, error) {
+	f.takeTurn()
+	f.step()
+	return netif.Clamps{Present: len(f.clamps) > 0, Rules: slices.Clone(f.clamps)}, nil
+}
+
+func (f *fake) SetClamps(_ context.Context, want []netif.Clamp) error {
+	f.takeTurn()
+	f.step()
+	f.clamps = slices.Clone(want)
+	f.change("clamps %v", want)
+	return nil
+}
+
+func (f *fake) ReadSilences(context.Context) (netif.Silences, error) {
+	f.takeTurn()
+	f.step()
+	return netif.Silences{Present: len(f.silences) > 0, Rules: slices.Clone(f.silences)}, nil
+}
+
+func (f *fake) SetSilences(_ context.Context, want []netif.Silence) error {
+	f.takeTurn()
+	f.step()
+	if f.noARP {
+		return &netif.UnsupportedError{Feature: "rules for ARP"}
+	}
+	f.silences = slices.Clone(want)
+	f.change("silences %v", want)
+	return nil
+}
+
+func (f *fake) CanSilence() (bool, error) { return !f.noARP, nil }
+
 func (f *fake) Connections(context.Context) ([]netif.Connection, error) {
 	f.takeTurn()
 	f.step()
@@ -425,6 +468,7 @@ func (f *fake) String() string {
 	for _, r := range f.redirects {
 		lines = append(lines, "redirect "+r.String())
 	}
+	lines = append(lines, fmt.Sprintf("clamps %v", f.clamps), fmt.Sprintf("silences %v", f.silences))
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }

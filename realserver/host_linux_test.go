@@ -151,7 +151,7 @@ func TestDROnTheKernelIsSilentThroughoutAndUndoneExactly(t *testing.T) {
 func TestTheDirectorsRoleComesAndGoesBesideTheRealServer(t *testing.T) {
 	far := segment(t)
 	r, state := onHost(t, service("web", "dr", "192.0.2.100:80", "192.0.2.11"))
-	state.Directs = true
+	state.Directs, state.Silences = true, nil
 	sysctls, before := confSysctls(t), addresses(t)
 	asker := hammer(t, far, vip, serverAddr)
 	asker.expectSilence("before")

@@ -33,6 +33,14 @@ type Kernel interface {
 	ReadRedirects(ctx context.Context) (netif.Redirects, error)
 	SetRedirects(ctx context.Context, want []netif.Redirect) error
 
+	// The same for clamps and silences. CanSilence says whether SetSilences can do
+	// something on this kernel.
+	ReadClamps(ctx context.Context) (netif.Clamps, error)
+	SetClamps(ctx context.Context, want []netif.Clamp) error
+	ReadSilences(ctx context.Context) (netif.Silences, error)
+	SetSilences(ctx context.Context, want []netif.Silence) error
+	CanSilence() (bool, error)
+
 	GUEPorts(ctx context.Context) ([]netip.AddrPort, error)
 	AddGUEPort(ctx context.Context, port netip.AddrPort) error
 	RemoveGUEPort(ctx context.Context, port netip.AddrPort) error
@@ -98,6 +106,24 @@ func (hostKernel) ReadRedirects(ctx context.Context) (netif.Redirects, error) {
 func (hostKernel) SetRedirects(ctx context.Context, want []netif.Redirect) error {
 	return netif.SetRedirects(ctx, want)
 }
+
+func (hostKernel) ReadClamps(ctx context.Context) (netif.Clamps, error) {
+	return netif.ReadClamps(ctx)
+}
+
+func (hostKernel) SetClamps(ctx context.Context, want []netif.Clamp) error {
+	return netif.SetClamps(ctx, want)
+}
+
+func (hostKernel) ReadSilences(ctx context.Context) (netif.Silences, error) {
+	return netif.ReadSilences(ctx)
+}
+
+func (hostKernel) SetSilences(ctx context.Context, want []netif.Silence) error {
+	return netif.SetSilences(ctx, want)
+}
+
+func (hostKernel) CanSilence() (bool, error) { return netif.CanSilence() }
 
 func (hostKernel) GUEPorts(ctx context.Context) ([]netip.AddrPort, error) { return netif.GUEPorts(ctx) }
 

@@ -89,15 +89,24 @@ func (r *Runner) change(ctx context.Context, state State) error {
 	if err := r.setSysctls(state); err != nil {
 		return err
 	}
+	if err := r.setSilences(ctx, state, true); err != nil {
+		return err
+	}
 	// Before the VIPs, so that where a redirect follows on a VIP that the host holds
 	// nothing is missed.
 	if err := r.setRedirects(ctx, state); err != nil {
+		return err
+	}
+	if err := r.setClamps(ctx, state); err != nil {
 		return err
 	}
 	if len(state.Addresses) > 0 {
 		if err := r.setAddresses(ctx, state); err != nil {
 			return err
 		}
+	}
+	if err := r.setSilences(ctx, state, false); err != nil {
+		return err
 	}
 	if err := r.restoreTunnels(ctx, state); err != nil {
 		return err
@@ -124,26 +133,6 @@ func (r *Runner) setSysctls(state State) error {
 	return err
 }
 
-// setRedirects makes our packet rules those of state.
-func (r *Runner) setRedirects(ctx context.Context, state State) error {
-	now, err := r.Kernel.ReadRedirects(ctx)
-	if err != nil {
-		return err
-	}
-	var want []netif.Redirect
-	for _, w := range state.Redirects {
-		want = append(want, w.Redirect)
-	}
-	if now.Are(want) {
-		return nil
-	}
-	if err := r.Kernel.SetRedirects(ctx, want); err != nil {
-		return err
-	}
-	r.Log.Info("redirects set", "from", len(now.Rules), "to", len(want))
-	return nil
-}
-
 // setAddresses makes our addresses those of state.
 func (r *Runner) setAddresses(ctx context.Context, state State) error {
 	var desired []netif.Address
@@ -165,7 +154,7 @@ func (r *Runner) untouched(ctx context.Context, present []netif.PresentAddress) 
 	if slices.ContainsFunc(present, func(p netif.PresentAddress) bool { return p.Ours }) {
 		return false, nil
 	}
-	if now, err := r.Kernel.ReadRedirects(ctx); now.Present || err != nil {
+	if there, err := r.anyRules(ctx); there || err != nil {
 		return false, err
 	}
 	for _, name := range []string{sysctlRecord, tunnelRecord} {
@@ -200,8 +189,8 @@ func (r *Runner) readBack(ctx context.Context, state State) error {
 	return errors.Join(errs...)
 }
 
-// Remove undoes every Apply, in reverse order: addresses, redirects, tunnels, sysctls back
-// to the values found before. It needs no State. It leaves alone what it did
+// Remove undoes every Apply, in reverse order: addresses, packet rules, tunnels, sysctls
+// back to the values found before. It needs no State. It leaves alone what it did
 // not make and what somebody else has changed since, and says so in the log.
 // On a host that is no real server it does nothing.
 func (r *Runner) Remove(ctx context.Context) error {
@@ -217,7 +206,13 @@ func (r *Runner) remove(ctx context.Context) error {
 	if err := r.setAddresses(ctx, State{}); err != nil {
 		return err
 	}
+	if err := r.setClamps(ctx, State{}); err != nil {
+		return err
+	}
 	if err := r.setRedirects(ctx, State{}); err != nil {
+		return err
+	}
+	if err := r.setSilences(ctx, State{}, false); err != nil {
 		return err
 	}
 	if err := r.restoreTunnels(ctx, State{}); err != nil {

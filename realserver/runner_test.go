@@ -27,10 +27,12 @@ func TestApplyAndRemoveInOrder(t *testing.T) {
 			[]string{
 				conf + "all/arp_announce = 2", conf + "all/arp_ignore = 1",
 				conf + "eth0/arp_announce = 2", conf + "eth0/arp_ignore = 1",
+				"silences [about 192.0.2.100]",
 				"+ 192.0.2.100/32 on lo",
 			},
 			[]string{
 				"- 192.0.2.100/32 on lo",
+				"silences []",
 				conf + "eth0/arp_ignore = 0", conf + "eth0/arp_announce = 1",
 				conf + "all/arp_ignore = 0", conf + "all/arp_announce = 0",
 			},
@@ -41,10 +43,12 @@ func TestApplyAndRemoveInOrder(t *testing.T) {
 				"tunl0 MTU 1480", "tunl0 up",
 				conf + "all/arp_announce = 2", conf + "all/arp_ignore = 1",
 				conf + "eth0/arp_announce = 2", conf + "eth0/arp_ignore = 1", conf + "tunl0/rp_filter = 2",
+				"silences [about 192.0.2.100]", "clamps [192.0.2.100:80 to 1440]",
 				"+ 192.0.2.100/32 on tunl0",
 			},
 			[]string{
 				"- 192.0.2.100/32 on tunl0",
+				"clamps []", "silences []",
 				"tunl0 down", "tunl0 MTU 1476",
 				conf + "tunl0/rp_filter = 1", conf + "eth0/arp_ignore = 0", conf + "eth0/arp_announce = 1",
 				conf + "all/arp_ignore = 0", conf + "all/arp_announce = 0",
@@ -66,6 +70,7 @@ func TestApplyAndRemoveInOrder(t *testing.T) {
 			b := newBench(t)
 			before := b.String()
 			wanted := service("web", tt.forward, "192.0.2.100:80", "192.0.2.11")
+			wanted.Protocol = "tcp"
 			if tt.forward == "redirect" {
 				wanted = redirected("web", "192.0.2.100:80", "192.0.2.11", 8080)
 			}
@@ -108,6 +113,23 @@ func TestApplyTakesAwayWhatIsNoLongerWanted(t *testing.T) {
 	}
 	if d := cmp.Diff(want.String(), b.String()); d != "" {
 		t.Errorf("after the second apply (-want +got):\n%s", d)
+	}
+	b.expectUndone(before)
+}
+
+// Without rules for ARP there is one lock, and that is said.
+func TestAKernelWithoutARPRulesServesNevertheless(t *testing.T) {
+	b := newBench(t)
+	b.noARP = true
+	before := b.String()
+	state := desired(t, service("web", "dr", "192.0.2.100:80", "192.0.2.11"))
+	if err := b.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	findings, err := b.Verify(t.Context(), state)
+	want := Finding{Item: "ARP silence about 192.0.2.100", Want: "in force", Got: "not possible with this kernel", OK: true, Services: []string{"web"}}
+	if err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return cmp.Equal(f, want) }) {
+		t.Errorf("findings %+v (%v), want among them %+v", findings, err, want)
 	}
 	b.expectUndone(before)
 }

@@ -34,6 +34,11 @@ type State struct {
 	Addresses []Address `json:"addresses"`
 	// Redirects stand for the VIPs of services that are received by redirect.
 	Redirects []Redirect `json:"redirects"`
+	// Clamps keep what clients send small enough for the tunnels.
+	Clamps []Clamp `json:"clamps"`
+	// Silences are about the VIPs of IPv4, and in force before any appears. A host
+	// that directs as well has none: as the master it has to answer.
+	Silences []Silence `json:"silences"`
 	// Directs says that this host is one of the directors as well, which may hold
 	// the VIPs on their interfaces.
 	Directs bool `json:"directs"`
@@ -75,6 +80,18 @@ type Address struct {
 // Redirect is a rule by which a VIP's packets go to a local port.
 type Redirect struct {
 	netif.Redirect
+	Services []string `json:"services"`
+}
+
+// Clamp is a rule by which clients send smaller segments.
+type Clamp struct {
+	netif.Clamp
+	Services []string `json:"services"`
+}
+
+// Silence is a rule by which no ARP packet names a VIP.
+type Silence struct {
+	netif.Silence
 	Services []string `json:"services"`
 }
 

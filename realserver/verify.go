@@ -29,6 +29,7 @@ const (
 	byUs      = "present, set by haldir"
 	byOthers  = "present, set by somebody else"
 	absent    = "absent"
+	inForce   = "in force"
 	asMaster  = "present, held by the director of this host"
 	noGateway = "none"
 )
@@ -73,43 +74,8 @@ func (r *Runner) silentFindings(ctx context.Context, state State) ([]Finding, er
 		return nil, err
 	}
 	all = append(all, ports...)
-	if len(state.Redirects) == 0 {
-		return all, nil
-	}
-	redirects, err := r.redirectFindings(ctx, state)
-	return append(all, redirects...), err
-}
-
-// redirectFindings are about the packet rules, and about the table they are in
-// where something else is there, or nothing should be.
-func (r *Runner) redirectFindings(ctx context.Context, state State) ([]Finding, error) {
-	now, err := r.Kernel.ReadRedirects(ctx)
-	if errors.Is(err, fs.ErrPermission) && len(state.Redirects) == 0 {
-		return nil, nil // nothing is wanted, and reading it takes privilege
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	wanted := map[netif.Redirect]bool{}
-	for _, want := range state.Redirects {
-		wanted[want.Redirect] = true
-		f := Finding{Item: "redirect " + want.String(), Want: "in force", Got: "in force", OK: true, Services: want.Services}
-		if !slices.Contains(now.Rules, want.Redirect) {
-			f.Got, f.OK, f.Remedy = absent, false, reapply
-		}
-		all = append(all, f)
-	}
-	for _, rule := range now.Rules {
-		if !wanted[rule] {
-			all = append(all, Finding{Item: "redirect " + rule.String(), Want: absent, Got: "in force", Remedy: reapply})
-		}
-	}
-	if now.Strange > 0 || now.Present && len(state.Redirects) == 0 && len(now.Rules) == 0 {
-		all = append(all, Finding{Item: "nftables table inet " + netif.RedirectTable, Want: "redirects alone",
-			Got: fmt.Sprintf("%d other things in it", now.Strange), Remedy: reapply})
-	}
-	return all, nil
+	rules, err := r.ruleFindings(ctx, state, false)
+	return append(all, rules...), err
 }
 
 // hostFindings are about all that Apply sets.
@@ -126,11 +92,9 @@ func (r *Runner) hostFindings(ctx context.Context, state State) ([]Finding, erro
 	if err != nil {
 		return nil, err
 	}
-	var leftover []Finding
-	if len(state.Redirects) == 0 {
-		if leftover, err = r.redirectFindings(ctx, state); err != nil {
-			return nil, err
-		}
+	leftover, err := r.ruleFindings(ctx, state, true)
+	if err != nil {
+		return nil, err
 	}
 	return slices.Concat(all, links, leftover, addressFindings(state, present)), nil
 }

@@ -41,7 +41,10 @@ func TestVerifyReadsEveryItemBack(t *testing.T) {
 		{Item: conf + "eth0/arp_announce", Want: "2", Got: "2", OK: true, Services: hiding},
 		{Item: conf + "eth0/arp_ignore", Want: "1 or 2", Got: "1", OK: true, Services: hiding},
 		{Item: conf + "tunl0/rp_filter", Want: "2", Got: "2", OK: true, Services: []string{"tun"}},
+		{Item: "ARP silence about 192.0.2.100", Want: "in force", Got: "in force", OK: true, Services: []string{"dr"}},
+		{Item: "ARP silence about 192.0.2.101", Want: "in force", Got: "in force", OK: true, Services: []string{"tun"}},
 		{Item: "redirect tcp 192.0.2.102:80 to port 8080", Want: "in force", Got: "in force", OK: true, Services: []string{"redirect"}},
+		{Item: "clamp of TCP segments for 192.0.2.101:80 to 1440", Want: "in force", Got: "in force", OK: true, Services: []string{"tun"}},
 		{Item: "interface lo", Want: "up", Got: "up", OK: true, Services: []string{"dr"}},
 		{Item: "interface tunl0", Want: "up", Got: "up", OK: true, Services: []string{"tun"}},
 		{Item: "MTU of interface tunl0", Want: "1480", Got: "1480", OK: true, Services: []string{"tun"}},
@@ -99,6 +102,10 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 		{"a redirect that is not wanted", func(b bench) {
 			b.redirects = append(b.redirects, netif.Redirect{Protocol: "udp", Address: netip.MustParseAddr("192.0.2.102"), Port: 1, To: 2})
 		}, Finding{Item: "redirect udp 192.0.2.102:1 to port 2", Want: "absent", Got: "in force", Remedy: repair}},
+		{"a silence that is gone", func(b bench) { b.silences = b.silences[1:] },
+			Finding{Item: "ARP silence about 192.0.2.100", Want: "in force", Got: "absent", Remedy: repair, Services: []string{"dr"}}},
+		{"a clamp that is gone", func(b bench) { b.clamps = nil },
+			Finding{Item: "clamp of TCP segments for 192.0.2.101:80 to 1440", Want: "in force", Got: "absent", Remedy: repair, Services: []string{"tun"}}},
 		{"something else beside the redirects", func(b bench) { b.strange = 2 },
 			Finding{Item: "nftables table inet haldir_realserver", Want: "redirects alone", Got: "2 other things in it", Remedy: repair}},
 		{"no default route", func(b bench) { b.routes = nil },

@@ -1,6 +1,8 @@
 package realserver
 
 import (
+	"math"
+
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
 )
@@ -9,6 +11,7 @@ import (
 const (
 	ipv4Header = 20
 	ipv6Header = 40
+	tcpHeader  = 20
 	udpHeader  = 8
 	greHeader  = 4
 	greSum     = 4 // its checksum
@@ -18,6 +21,9 @@ const (
 
 // smallestIPv6 is the least MTU of an interface that has IPv6 (RFC 8200, section 5).
 const smallestIPv6 = 1280
+
+// smallestMSS is less than any host is told (RFC 879: packets of 68 bytes).
+const smallestMSS = 28
 
 // Wrapped says how packets of one family come to a real server of another: the
 // device that takes them out, and what the wrapping takes of each packet.
@@ -59,13 +65,8 @@ func (n needs) unwrap(service config.Service, server config.Real, ifname string)
 	// other.
 	n.hide(service, ifname)
 	put(n.tunnels, device, service)
-	if mtu := n.mtu[ifname] - overhead; n.mtu[ifname] > 0 {
-		if inner6 {
-			mtu = max(mtu, smallestIPv6)
-		}
-		if n.room[device] == 0 || mtu < n.room[device] {
-			n.room[device] = mtu
-		}
+	if n.mtu[ifname] > 0 {
+		n.fit(service, device, n.mtu[ifname]-overhead)
 	}
 	// Packets arrive on the tunnel from anywhere, and replies leave by another
 	// interface. The kernel takes the larger value of all and the interface: 0
@@ -78,4 +79,24 @@ func (n needs) unwrap(service config.Service, server config.Real, ifname string)
 	}
 	n.hold(service, device)
 	n.serve(service, service.Listen...)
+}
+
+// fit has nothing sent that is larger than what arrives in one piece: the device
+// has that MTU, and clients are told of it as they open a connection, since replies
+// leave by an interface that has a larger one.
+func (n needs) fit(service config.Service, device string, mtu int) {
+	header := ipv4Header
+	if service.Listen[0].Addr().Is6() {
+		header, mtu = ipv6Header, max(mtu, smallestIPv6)
+	}
+	if n.room[device] == 0 || mtu < n.room[device] {
+		n.room[device] = mtu
+	}
+	mss := min(mtu-header-tcpHeader, math.MaxUint16)
+	if service.Protocol != "tcp" || mss < smallestMSS {
+		return
+	}
+	for _, listen := range service.Listen {
+		put(n.clamps, netif.Clamp{Address: listen.Addr(), Port: listen.Port(), MSS: uint16(mss)}, service)
+	}
 }

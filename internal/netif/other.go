@@ -56,6 +56,21 @@ func ReadRedirects(context.Context) (Redirects, error) { return Redirects{}, err
 // SetRedirects sets the redirects; on Linux alone.
 func SetRedirects(context.Context, []Redirect) error { return errOtherSystem }
 
+// ReadClamps reads the clamps; on Linux alone.
+func ReadClamps(context.Context) (Clamps, error) { return Clamps{}, errOtherSystem }
+
+// SetClamps sets the clamps; on Linux alone.
+func SetClamps(context.Context, []Clamp) error { return errOtherSystem }
+
+// ReadSilences reads the silences; on Linux alone.
+func ReadSilences(context.Context) (Silences, error) { return Silences{}, errOtherSystem }
+
+// SetSilences sets the silences; on Linux alone.
+func SetSilences(context.Context, []Silence) error { return errOtherSystem }
+
+// CanSilence says whether SetSilences can do something; on Linux alone.
+func CanSilence() (bool, error) { return false, errOtherSystem }
+
 // GUEPorts lists where GUE is received; on Linux alone.
 func GUEPorts(context.Context) ([]netip.AddrPort, error) { return nil, errOtherSystem }
 

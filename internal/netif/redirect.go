@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -34,25 +33,7 @@ func (r Redirect) Compare(other Redirect) int {
 		cmp.Compare(r.Port, other.Port), cmp.Compare(r.To, other.To))
 }
 
-// Redirects is what the kernel has.
-type Redirects struct {
-	// Present says that the table is there.
-	Present bool
-	// Rules are the redirects that are in force, sorted.
-	Rules []Redirect
-	// Strange counts what else is in the table, and everything in it that is not
-	// in force.
-	Strange int
-}
+// Redirects are those that the kernel has.
+type Redirects = Rules[Redirect]
 
-// Are reports whether these are exactly the wanted ones.
-func (r Redirects) Are(want []Redirect) bool {
-	if len(want) == 0 {
-		return !r.Present
-	}
-	return r.Strange == 0 && slices.Equal(r.Rules, sortedRedirects(want))
-}
-
-func sortedRedirects(list []Redirect) []Redirect {
-	return slices.Compact(slices.SortedFunc(slices.Values(list), Redirect.Compare))
-}
+func sortedRedirects(list []Redirect) []Redirect { return sortedRules(list) }

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -18,138 +16,22 @@ const redirectChain = "prerouting"
 
 var redirectProtocols = map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP, "sctp": unix.IPPROTO_SCTP}
 
+func redirectTable() ruleTable[Redirect] {
+	return ruleTable[Redirect]{
+		family: nftables.TableFamilyINet, name: RedirectTable, chain: redirectChain, kind: nftables.ChainTypeNAT,
+		hook: nftables.ChainHookPrerouting, priority: nftables.ChainPriorityNATDest,
+		exprs: redirectExprs, parse: redirectOf,
+		feature: "redirects by nftables", modules: "nf_tables, nft_redir and nft_fib_inet",
+	}
+}
+
 // ReadRedirects reads the table back. A kernel without nf_tables has none.
-func ReadRedirects(ctx context.Context) (Redirects, error) {
-	r, err := readRedirects(ctx)
-	if err != nil {
-		return Redirects{}, fmt.Errorf("reading the nftables table %s: %w", RedirectTable, explain(err))
-	}
-	return r, nil
-}
-
-func readRedirects(ctx context.Context) (Redirects, error) {
-	// Asking would load the module, for an answer that is known.
-	if state, err := Module("nf_tables"); err == nil && (state == ModuleAvailable || state == ModuleAbsent) {
-		return Redirects{}, nil
-	}
-	conn, err := nftables.New()
-	if err != nil {
-		return Redirects{}, err
-	}
-	for range dumpAttempts {
-		if err := ctx.Err(); err != nil {
-			return Redirects{}, err
-		}
-		r, err := dumpRedirects(conn)
-		// The table, or the whole rule set, was changed meanwhile.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		return r, err
-	}
-	return Redirects{}, errUnsettled
-}
-
-func dumpRedirects(conn *nftables.Conn) (Redirects, error) {
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) {
-		return Redirects{}, nil // no nf_tables
-	}
-	if err != nil {
-		return Redirects{}, err
-	}
-	i := slices.IndexFunc(tables, func(t *nftables.Table) bool { return t.Name == RedirectTable })
-	if i < 0 {
-		return Redirects{}, nil
-	}
-	found := Redirects{Present: true}
-	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return Redirects{}, err
-	}
-	for _, chain := range chains {
-		if chain.Table.Name != RedirectTable {
-			continue
-		}
-		rules, err := conn.GetRules(tables[i], chain)
-		if err != nil {
-			return Redirects{}, err
-		}
-		if !inForce(chain) {
-			found.Strange += 1 + len(rules)
-			continue
-		}
-		for _, rule := range rules {
-			if r, ok := redirectOf(rule.Exprs); ok {
-				found.Rules = append(found.Rules, r)
-			} else {
-				found.Strange++
-			}
-		}
-	}
-	found.Rules = sortedRedirects(found.Rules)
-	return found, nil
-}
-
-// inForce reports whether packets pass the chain where ours has to be.
-func inForce(c *nftables.Chain) bool {
-	return c.Name == redirectChain && c.Type == nftables.ChainTypeNAT && c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookPrerouting &&
-		c.Priority != nil && *c.Priority == *nftables.ChainPriorityNATDest
-}
+func ReadRedirects(ctx context.Context) (Redirects, error) { return redirectTable().read(ctx) }
 
 // SetRedirects makes the table hold exactly these, in one transaction: there is
 // never a part of them. None means no table. Connections that are redirected
 // already go on, whatever becomes of their rule.
-func SetRedirects(ctx context.Context, want []Redirect) error {
-	if err := setRedirects(ctx, want); err != nil {
-		return fmt.Errorf("setting the nftables table %s: %w", RedirectTable, explain(err))
-	}
-	return nil
-}
-
-func setRedirects(ctx context.Context, want []Redirect) error {
-	now, err := readRedirects(ctx)
-	if err != nil || now.Are(want) {
-		return err
-	}
-	conn, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: RedirectTable}
-	if now.Present {
-		conn.DelTable(table)
-	}
-	if len(want) > 0 {
-		conn.AddTable(table)
-		chain := conn.AddChain(&nftables.Chain{
-			Name: redirectChain, Table: table, Type: nftables.ChainTypeNAT,
-			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest,
-		})
-		for _, r := range sortedRedirects(want) {
-			exprs, err := redirectExprs(r)
-			if err != nil {
-				return err
-			}
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
-		}
-	}
-	err = conn.Flush()
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ENOENT) {
-		return &UnsupportedError{
-			Feature: "redirects by nftables",
-			Remedy:  "load the kernel modules nf_tables, nft_redir and nft_fib_inet, or use a kernel that has them",
-			Err:     err,
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if now, err = readRedirects(ctx); err == nil && !now.Are(want) {
-		err = errors.New("it reads otherwise afterwards: somebody else changes it too")
-	}
-	return err
-}
+func SetRedirects(ctx context.Context, want []Redirect) error { return redirectTable().set(ctx, want) }
 
 // redirectExprs is the rule
 //
@@ -163,12 +45,11 @@ func redirectExprs(r Redirect) ([]expr.Any, error) {
 	if r.Address.Is6() {
 		family, offset, length = unix.NFPROTO_IPV6, 24, 16
 	}
-	equal := func(data []byte) *expr.Cmp { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal([]byte{family}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}, equal(r.Address.AsSlice()),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{protocol}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, equal(binary.BigEndian.AppendUint16(nil, r.Port)),
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equals([]byte{family}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}, equals(r.Address.AsSlice()),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equals([]byte{protocol}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, equals(binary.BigEndian.AppendUint16(nil, r.Port)),
 		&expr.Fib{Register: 1, FlagDADDR: true, FlagIIF: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
 		&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, r.To)},
@@ -176,7 +57,7 @@ func redirectExprs(r Redirect) ([]expr.Any, error) {
 	}, nil
 }
 
-// redirectOf reads such a rule. It returns false for any other.
+// redirectOf reads what such a rule is about.
 func redirectOf(exprs []expr.Any) (Redirect, bool) {
 	if len(exprs) != 12 {
 		return Redirect{}, false
@@ -201,30 +82,5 @@ func redirectOf(exprs []expr.Any) (Redirect, bool) {
 		return Redirect{}, false
 	}
 	r.Port, r.To = binary.BigEndian.Uint16(data(7)), binary.BigEndian.Uint16(data(10))
-	// What was read is this rule if this rule would be written for it.
-	want, err := redirectExprs(r)
-	if err != nil {
-		return Redirect{}, false
-	}
-	for i := range want {
-		if !sameExpr(want[i], exprs[i]) {
-			return Redirect{}, false
-		}
-	}
 	return r, true
-}
-
-func sameExpr(a, b expr.Any) bool {
-	x, err := expr.Marshal(unix.NFPROTO_INET, a)
-	if err != nil {
-		return false
-	}
-	y, err := expr.Marshal(unix.NFPROTO_INET, b)
-	if redir, ok := b.(*expr.Redir); ok && err != nil {
-		return false
-	} else if ok {
-		// The kernel adds the end of the range and that a port is given.
-		return redir.RegisterProtoMin == 1 && (redir.RegisterProtoMax == 0 || redir.RegisterProtoMax == 1)
-	}
-	return err == nil && bytes.Equal(x, y)
 }
