@@ -68,8 +68,12 @@ type arpFrame struct {
 // it hears.
 type asker struct {
 	t     *testing.T
+	vip   netip.Addr
+	own   netip.Addr // of the real server, which answers for it
 	conn  *packet.Conn
 	mac   net.HardwareAddr
+	frame func(from net.HardwareAddr, about netip.Addr) (to net.HardwareAddr, frame []byte)
+	parse func(frame []byte) (arpFrame, bool)
 	wait  sync.WaitGroup
 	mu    sync.Mutex
 	heard map[arpFrame]int // guarded by mu
@@ -77,15 +81,21 @@ type asker struct {
 	news  chan struct{}    // something was heard or asked
 }
 
-// hammer asks for addrs in turn, without a pause, until stop.
-func hammer(t *testing.T, far *testenv.Netns, addrs ...netip.Addr) *asker {
+// hammer asks for the VIP and the real server's own address in turn, without a
+// pause, until the test ends.
+func hammer(t *testing.T, far *testenv.Netns, vip, own netip.Addr) *asker {
 	t.Helper()
-	a := &asker{t: t, heard: map[arpFrame]int{}, news: make(chan struct{}, 1)}
+	return begin(t, far, 0x0806, &asker{vip: vip, own: own, frame: arpRequest, parse: parseARP})
+}
+
+func begin(t *testing.T, far *testenv.Netns, protocol int, a *asker) *asker {
+	t.Helper()
+	a.t, a.heard, a.news = t, map[arpFrame]int{}, make(chan struct{}, 1)
 	far.Do(t, func() {
 		ifi, err := net.InterfaceByName("eth0")
 		if err == nil {
 			a.mac = ifi.HardwareAddr
-			a.conn, err = packet.Listen(ifi, packet.Raw, 0x0806, nil)
+			a.conn, err = packet.Listen(ifi, packet.Raw, protocol, nil)
 		}
 		if err != nil {
 			t.Errorf("opening the asker's socket: %v", err)
@@ -96,7 +106,7 @@ func hammer(t *testing.T, far *testenv.Netns, addrs ...netip.Addr) *asker {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	a.wait.Go(a.listen)
-	a.wait.Go(func() { a.ask(ctx, addrs) })
+	a.wait.Go(func() { a.ask(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		_ = a.conn.Close()
@@ -105,19 +115,18 @@ func hammer(t *testing.T, far *testenv.Netns, addrs ...netip.Addr) *asker {
 	return a
 }
 
-func (a *asker) ask(ctx context.Context, addrs []netip.Addr) {
-	broadcast := net.HardwareAddr{255, 255, 255, 255, 255, 255}
+func (a *asker) ask(ctx context.Context) {
 	pace := time.NewTicker(100 * time.Microsecond)
 	defer pace.Stop()
 	for {
-		for _, addr := range addrs {
-			frame := slices.Concat(broadcast, a.mac, []byte{0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1},
-				a.mac, askerAddr.AsSlice(), make([]byte, 6), addr.AsSlice())
-			_, err := a.conn.WriteTo(frame, &packet.Addr{HardwareAddr: broadcast})
+		for _, addr := range []netip.Addr{a.vip, a.own} {
+			to, frame := a.frame(a.mac, addr)
+			_, err := a.conn.WriteTo(frame, &packet.Addr{HardwareAddr: to})
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil {
+			// The interface, or its peer, may be down.
+			if err != nil && !errors.Is(err, syscall.ENETDOWN) && !errors.Is(err, syscall.ENOBUFS) {
 				a.t.Errorf("asking for %s: %v", addr, err)
 				return
 			}
@@ -127,19 +136,33 @@ func (a *asker) ask(ctx context.Context, addrs []netip.Addr) {
 	}
 }
 
+func arpRequest(from net.HardwareAddr, about netip.Addr) (net.HardwareAddr, []byte) {
+	broadcast := net.HardwareAddr{255, 255, 255, 255, 255, 255}
+	return broadcast, slices.Concat(broadcast, from, []byte{0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1},
+		from, askerAddr.AsSlice(), make([]byte, 6), about.AsSlice())
+}
+
+func parseARP(frame []byte) (arpFrame, bool) {
+	if len(frame) < 42 {
+		return arpFrame{}, false
+	}
+	return arpFrame{reply: binary.BigEndian.Uint16(frame[20:]) == 2,
+		sender: netip.AddrFrom4([4]byte(frame[28:32])), target: netip.AddrFrom4([4]byte(frame[38:42]))}, true
+}
+
 func (a *asker) listen() {
-	buffer := make([]byte, 128)
+	buffer := make([]byte, 256)
 	for {
 		n, _, err := a.conn.ReadFrom(buffer)
+		if errors.Is(err, syscall.ENETDOWN) {
+			continue
+		}
 		if err != nil {
 			return // closed
 		}
-		if n < 42 {
-			continue
+		if f, ok := a.parse(buffer[:n]); ok {
+			a.note(func() { a.heard[f]++ })
 		}
-		f := arpFrame{reply: binary.BigEndian.Uint16(buffer[20:]) == 2,
-			sender: netip.AddrFrom4([4]byte(buffer[28:32])), target: netip.AddrFrom4([4]byte(buffer[38:42]))}
-		a.note(func() { a.heard[f]++ })
 	}
 }
 
@@ -174,10 +197,10 @@ func from(addr netip.Addr) func(arpFrame) bool {
 // before has been answered by then, or never will be.
 func (a *asker) rounds(n int) {
 	a.t.Helper()
-	_, asked := a.counts(from(serverAddr))
-	a.until("asking", func() bool { _, now := a.counts(from(serverAddr)); return now >= asked+n })
-	answered, _ := a.counts(from(serverAddr))
-	a.until("an answer for the real server's own address", func() bool { now, _ := a.counts(from(serverAddr)); return now > answered+1 })
+	_, asked := a.counts(from(a.own))
+	a.until("asking", func() bool { _, now := a.counts(from(a.own)); return now >= asked+n })
+	answered, _ := a.counts(from(a.own))
+	a.until("an answer for the real server's own address", func() bool { now, _ := a.counts(from(a.own)); return now > answered+1 })
 }
 
 func (a *asker) until(what string, ok func() bool) {
@@ -197,8 +220,8 @@ func (a *asker) until(what string, ok func() bool) {
 func (a *asker) expectSilence(when string) {
 	a.t.Helper()
 	a.rounds(20)
-	if n, asked := a.counts(from(vip)); n != 0 {
-		a.t.Fatalf("%s: %d ARP packets from %s after %d requests, want none", when, n, vip, asked)
+	if n, asked := a.counts(from(a.vip)); n != 0 {
+		a.t.Fatalf("%s: %d packets about %s after %d requests, want none", when, n, a.vip, asked)
 	}
 }
 

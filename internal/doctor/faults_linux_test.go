@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/vishvananda/netlink"

@@ -46,7 +46,7 @@ func (p *patient) tunnels() {
 			p.portOfGUE(d, missing)
 			if key := d.service.Name + familyName(at.Addr().Is4()); d.service.Protocol == "tcp" && !large[key] {
 				large[key] = true
-				p.tunnelMTU(d, at.Addr(), overhead)
+				p.tunnelMTU(d, at, overhead)
 			}
 		}
 	}
@@ -80,7 +80,8 @@ const (
 )
 
 // tunnelMTU compares what clients may send with what fits into the tunnel.
-func (p *patient) tunnelMTU(d duty, vip netip.Addr, overhead int) {
+func (p *patient) tunnelMTU(d duty, at netip.AddrPort, overhead int) {
+	vip := at.Addr()
 	link, ok := p.Host.Link(d.ifname)
 	used := best(p.Host.Routes, vip)
 	if !ok || len(used) == 0 {
@@ -102,6 +103,12 @@ func (p *patient) tunnelMTU(d duty, vip netip.Addr, overhead int) {
 	}
 	if used[0].MSS > 0 {
 		largest = min(largest, used[0].MSS+headers)
+	}
+	// haldir realserver has a rule that lowers it.
+	for _, c := range p.Host.Clamps.Rules {
+		if c.Address == vip && (c.Port == at.Port() || c.Port == 0) {
+			largest = min(largest, int(c.MSS)+headers)
+		}
 	}
 	if largest+overhead > link.MTU {
 		p.found("tunnel-mtu",

@@ -39,6 +39,8 @@ type Host struct {
 	Kernel   string
 	Managers Managers
 	Firewall *firewall.Ruleset // nil: not read
+	// Clamps are what haldir lets clients of the real server send.
+	Clamps  netif.Clamps
 	Unknown  []Unknown
 }
 

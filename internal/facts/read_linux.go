@@ -37,6 +37,7 @@ func Read(ctx context.Context, want Wants) *Host {
 	h.try("the kernel's release", func() (err error) { h.Kernel, err = netif.ReadSysctl("kernel/osrelease"); return err })
 	h.try("the firewall", func() (err error) { h.Firewall, err = firewall.Read(); return err })
 	h.try("which programs run", func() (err error) { h.Rivals, err = readRivals(); return err })
+	h.try("the clamps of segments", func() (err error) { h.Clamps, err = netif.ReadClamps(ctx); return err })
 	h.try("who manages the network", func() (err error) { h.Managers, err = readManagers(files, h.Links); return err })
 	return h
 }
