@@ -26,6 +26,7 @@ func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			title := strings.ToUpper(mode)
 			wanted := service("web", mode, "192.0.2.100:80", "192.0.2.11")
+			wanted.Protocol = "tcp"
 			if mode == "Redirect" {
 				title, wanted = mode, redirected("web", "192.0.2.100:80", "192.0.2.11", 8080)
 			}
@@ -49,6 +50,18 @@ func TestTheDocumentedSetUpIsTheDerivedOne(t *testing.T) {
 			for _, r := range state.Redirects {
 				want = append(want, fmt.Sprintf("nft add rule inet haldir_realserver prerouting ip daddr %s %s dport %d fib daddr . iif type != local redirect to :%d",
 					r.Address, r.Protocol, r.Port, r.To))
+			}
+			for _, silence := range state.Silences {
+				if rule := "nft add rule arp haldir_realserver output arp saddr ip " + silence.Address.String() + " drop"; !strings.Contains(string(page), rule) {
+					t.Errorf("the page lacks %q", rule)
+				}
+			}
+			for _, clamp := range state.Clamps {
+				rule := fmt.Sprintf("nft add rule inet haldir_mss postrouting ip saddr %s tcp sport %d tcp flags syn / syn,rst tcp option maxseg size set %d",
+					clamp.Address, clamp.Port, clamp.MSS)
+				if !strings.Contains(string(page), rule) {
+					t.Errorf("the page lacks %q", rule)
+				}
 			}
 			got := regexp.MustCompile(`(?m)^(sysctl|ip address|ip link|nft add rule) .*$`).FindAllString(commands, -1)
 			slices.Sort(want)

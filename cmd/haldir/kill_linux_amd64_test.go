@@ -97,7 +97,7 @@ func (m *machine) hidden(t *testing.T, story string) {
 	if !strings.Contains(state, "192.0.2.100/32") {
 		return
 	}
-	for _, want := range []string{"net/ipv4/conf/lan/arp_ignore = 1", "net/ipv4/conf/lan/arp_announce = 2"} {
+	for _, want := range []string{"net/ipv4/conf/lan/arp_ignore = 1", "net/ipv4/conf/lan/arp_announce = 2", "silences {Present:true Rules:[about 192.0.2.100]"} {
 		if !strings.Contains(state, want) {
 			t.Errorf("%s, the segment can see the VIP: %s is not so", story, want)
 		}
@@ -132,7 +132,15 @@ func (m *machine) snapshot() string {
 		if err != nil {
 			m.t.Error(err)
 		}
-		lines = append(lines, fmt.Sprintf("redirects %+v", redirects))
+		clamps, err := netif.ReadClamps(context.Background())
+		if err != nil {
+			m.t.Error(err)
+		}
+		silences, err := netif.ReadSilences(context.Background())
+		if err != nil {
+			m.t.Error(err)
+		}
+		lines = append(lines, fmt.Sprintf("redirects %+v", redirects), fmt.Sprintf("clamps %+v", clamps), fmt.Sprintf("silences %+v", silences))
 	})
 	left, err := os.ReadDir(m.runDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -246,6 +246,14 @@ var hostFaults = []fault{
 		[]string{"tunnel-missing"}, "this real server of TUN service web has no tunnel", "",
 	},
 	{
+		"TUN without a tunnel, and segments clamped", realServer, "tun",
+		func(w *ward) {
+			fits := []netif.Clamp{{Address: netip.MustParseAddr("192.0.2.100"), Port: 80, MSS: 1440}}
+			w.do(func() error { return netif.SetClamps(w.t.Context(), fits) })
+		},
+		[]string{"tunnel-missing"}, "this real server of TUN service web has no tunnel", "",
+	},
+	{
 		"segments too large for the tunnel", realServer, "tun",
 		func(*ward) {},
 		[]string{"tunnel-missing", "tunnel-mtu"}, "this real server of TUN service web has no tunnel", "",
