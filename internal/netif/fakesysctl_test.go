@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 var errCrash = errors.New("the process is dead")
@@ -92,31 +91,14 @@ func (s *fakeSystem) readFile(name string) ([]byte, error) {
 	return []byte(data), nil
 }
 
-// writeFile can be cut short in the middle.
-func (s *fakeSystem) writeFile(name string, data []byte) error {
-	if err := s.step(); err != nil {
-		return err
-	}
-	s.log = append(s.log, "write "+name)
-	s.files[name] = string(data[:len(data)/2])
+// replace happens as a whole, or not; package statefile is tested for that.
+func (s *fakeSystem) replace(name string, data []byte) error {
 	if err := errors.Join(s.step(), s.refuse[name]); err != nil {
 		return err
 	}
+	s.log = append(s.log, "replace "+name)
 	s.files[name] = string(data)
-	return nil
-}
-
-func (s *fakeSystem) rename(from, to string) error {
-	if err := s.step(); err != nil {
-		return err
-	}
-	if _, ok := s.files[from]; !ok {
-		return syscall.ENOENT
-	}
-	s.log = append(s.log, "rename to "+to)
-	s.files[to] = s.files[from]
-	delete(s.files, from)
-	return nil
+	return s.step()
 }
 
 func (s *fakeSystem) remove(name string) error {

@@ -87,9 +87,10 @@ type undoSystem interface {
 	// interfaces lists the directories below path.
 	interfaces(path string) ([]string, error)
 	readFile(name string) ([]byte, error)
-	writeFile(name string, data []byte) error // synced
-	rename(from, to string) error             // synced
-	remove(name string) error                 // of what may not be there; synced
+	// replace and remove are synced, and done or not done at all. What is to be
+	// removed need not be there.
+	replace(name string, data []byte) error
+	remove(name string) error
 }
 
 // undo applies and restores sysctls under one record.
@@ -127,25 +128,16 @@ func (u undo) save(r *undoRecord) error {
 	if err != nil {
 		return fmt.Errorf("encoding the undo record: %w", err)
 	}
-	next := u.next()
-	if err := u.sys.writeFile(next, data); err != nil {
-		_ = u.sys.remove(next) // half of a record is of no use
-		return fmt.Errorf("writing the undo record %s: %w", next, err)
-	}
-	if err := u.sys.rename(next, u.record); err != nil {
+	if err := u.sys.replace(u.record, data); err != nil {
 		return fmt.Errorf("writing the undo record %s: %w", u.record, err)
 	}
 	return nil
 }
 
-func (u undo) next() string { return u.record + ".new" }
-
-// discard removes the record and what a crash left of its successor.
+// discard removes the record.
 func (u undo) discard() error {
-	for _, name := range []string{u.next(), u.record} {
-		if err := u.sys.remove(name); err != nil {
-			return fmt.Errorf("removing the undo record %s: %w", name, err)
-		}
+	if err := u.sys.remove(u.record); err != nil {
+		return fmt.Errorf("removing the undo record %s: %w", u.record, err)
 	}
 	return nil
 }

@@ -1,11 +1,10 @@
 package netif
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/haldir-lb/haldir/internal/statefile"
 )
 
 // hostSysctls is the undoSystem of this host.
@@ -35,40 +34,6 @@ func (hostSysctls) interfaces(path string) ([]string, error) {
 
 func (hostSysctls) readFile(name string) ([]byte, error) { return os.ReadFile(name) }
 
-func (hostSysctls) writeFile(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
+func (hostSysctls) replace(name string, data []byte) error { return statefile.Replace(name, data) }
 
-func (hostSysctls) rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(to))
-}
-
-func (hostSysctls) remove(name string) error {
-	err := os.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(name))
-}
-
-func syncDirectory(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (hostSysctls) remove(name string) error { return statefile.Remove(name) }

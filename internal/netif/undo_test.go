@@ -80,7 +80,7 @@ func TestRecordIsOnDiskBeforeTheFirstChangeAndUndoGoesBackwards(t *testing.T) {
 	if _, err := u.restore(); err != nil {
 		t.Fatal(err)
 	}
-	save := []string{"write " + record + ".new", "rename to " + record}
+	save := []string{"replace " + record}
 	want := slices.Concat(save,
 		[]string{all + "arp_ignore = 1", eth0 + "arp_ignore = 1", all + "arp_announce = 2"}, save,
 		[]string{all + "arp_announce = 0", eth0 + "arp_ignore = 8", all + "arp_ignore = 0"})
@@ -162,7 +162,7 @@ func TestReasonsToChangeNothing(t *testing.T) {
 		{"no value of ours", func(s *fakeSystem) { s.files[record] = strings.Replace(good, `"1"`, "", 1) }, realServer(), "has no value of ours"},
 		{"unknown sysctl", func(*fakeSystem) {}, append(realServer(), Sysctl{"net/ipv4/conf/eth7/arp_ignore", "1"}), "reading sysctl net/ipv4/conf/eth7/arp_ignore"},
 		{"wanted twice", func(*fakeSystem) {}, append(realServer(), realServer()[0]), "is wanted twice"},
-		{"full disk", func(s *fakeSystem) { s.refuse[record+".new"] = syscall.ENOSPC }, realServer(), "no space left on device"},
+		{"full disk", func(s *fakeSystem) { s.refuse[record] = syscall.ENOSPC }, realServer(), "no space left on device"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
