@@ -50,10 +50,14 @@ type Keeper struct {
 	// end, at most; 0 is not at all.
 	Drain time.Duration
 	// Ready is called once the host is set up; Tell with each new summary for
-	// people; Draining before Run waits for connections.
-	Ready    func()
-	Tell     func(string)
-	Draining func()
+	// people; Draining before Run waits for connections. Reloading is called before
+	// the configuration is read again, and Ready after that. Alive is called twice
+	// a second, for as long as nothing hangs.
+	Ready     func()
+	Tell      func(string)
+	Draining  func()
+	Reloading func()
+	Alive     func()
 }
 
 // keeping is the state of one Run.
@@ -106,6 +110,7 @@ func (k *Keeper) Run(ctx context.Context, reload <-chan os.Signal) error {
 			run.check(ctx, time.Now(), true)
 		case <-sweep.C:
 			run.tick(ctx, time.Now())
+			run.Alive()
 		}
 	}
 }
@@ -181,6 +186,8 @@ func (k *keeping) tick(ctx context.Context, now time.Time) {
 
 // reload reads the configuration; one that is refused changes nothing.
 func (k *keeping) reload(ctx context.Context, now time.Time) {
+	k.Reloading()
+	defer k.Ready()
 	if stamp, err := k.Stamp(); err == nil {
 		k.stamp = stamp
 	}
@@ -359,5 +366,6 @@ func (k *keeping) drain(ctx context.Context, changed <-chan struct{}) {
 		case <-poll.C:
 		}
 		k.check(ctx, time.Now(), true)
+		k.Alive()
 	}
 }

@@ -66,6 +66,7 @@ func keep(t *testing.T, prepare func(*kept), story func(*kept)) {
 				return nil
 			},
 			Ready: func() { k.ready = true }, Tell: func(s string) { k.summary = s }, Draining: func() { k.draining = true },
+			Reloading: func() { k.ready = false }, Alive: func() {},
 		}
 		before := k.String()
 		prepare(k)

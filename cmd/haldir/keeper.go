@@ -70,6 +70,10 @@ func (s *settings) keep(ctx context.Context, leave bool, drain time.Duration) er
 			runner.Log.Warn("telling systemd", "error", err)
 		}
 	}
+	watched, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		runner.Log.Warn("asking whether systemd watches", "error", err)
+	}
 	keeper := &realserver.Keeper{
 		Runner: runner,
 		Load:   func() (*config.Config, error) { return s.load(false) },
@@ -78,10 +82,16 @@ func (s *settings) keep(ctx context.Context, leave bool, drain time.Duration) er
 		Watch: func(ctx context.Context, changed func()) error {
 			return netif.Watch(ctx, func(netif.Event) { changed() })
 		},
-		Leave: leave,
-		Drain: drain,
-		Ready: func() { tell(daemon.SdNotifyReady) },
-		Tell:  func(summary string) { tell("STATUS=" + oneLine(summary)) },
+		Leave:     leave,
+		Drain:     drain,
+		Ready:     func() { tell(daemon.SdNotifyReady) },
+		Tell:      func(summary string) { tell("STATUS=" + oneLine(summary)) },
+		Reloading: func() { tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()) },
+		Alive: func() {
+			if watched > 0 {
+				tell(daemon.SdNotifyWatchdog)
+			}
+		},
 		Draining: func() {
 			tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (drain + stopMargin).Microseconds()))
 		},

@@ -46,6 +46,7 @@ func newServer(t *testing.T) *server {
 	}
 	t.Cleanup(func() { _ = socket.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "30000000")
 	go func() {
 		buffer := make([]byte, 4096)
 		for {
@@ -233,6 +234,9 @@ func TestLifeOfAKeeper(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
+	s.told("RELOADING=1\nMONOTONIC_USEC=")
+	s.told("READY=1")
+	s.told("WATCHDOG=1")
 	s.awaitVIPs("192.0.2.100/32")
 
 	// A crash leaves the host as it is, and says so; the next run goes on.
