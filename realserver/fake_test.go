@@ -37,6 +37,7 @@ type fake struct {
 	clamps    []netif.Clamp
 	silences  []netif.Silence
 	noARP     bool // rules
+	lookups   int  // of routes
 	ports     []netip.AddrPort
 	noIPIP    bool
 	readOnly  bool  // sysctls
@@ -366,10 +367,27 @@ func (f *fake) RestoreTunnel(_ context.Context, before netif.Tunnel, ours ...int
 	return nil
 }
 
-func (f *fake) DefaultRoutes(context.Context) ([]netif.Route, error) {
+// RouteTo takes the next hops of the lowest metric in turn.
+func (f *fake) RouteTo(_ context.Context, dst, _ netip.Addr) (netif.Route, error) {
 	f.takeTurn()
 	f.step()
-	return f.routes, nil
+	var best []netif.Route
+	for _, r := range f.routes {
+		if r.Gateway.IsValid() && r.Gateway.Is4() != dst.Is4() {
+			continue
+		}
+		if len(best) > 0 && r.Metric < best[0].Metric {
+			best = nil
+		}
+		if len(best) == 0 || r.Metric == best[0].Metric {
+			best = append(best, r)
+		}
+	}
+	if len(best) == 0 {
+		return netif.Route{}, fmt.Errorf("looking up the route to %s: %w", dst, syscall.ENETUNREACH)
+	}
+	f.lookups++
+	return best[(f.lookups-1)%len(best)], nil
 }
 
 func (f *fake) GUEPorts(context.Context) ([]netip.AddrPort, error) {

@@ -3,6 +3,7 @@ package realserver
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -260,6 +261,7 @@ func TestNATOnTheKernel(t *testing.T) {
 			t.Errorf("with the default route via %s: %+v, want OK = %v", tt.gateway, got, tt.ok)
 		}
 	}
+	expectPolicyRoutingCounts(t, reply)
 	if d := cmp.Diff(before, addresses(t), equateNetip); d != "" {
 		t.Errorf("addresses (-before +after):\n%s", d)
 	}
@@ -268,6 +270,31 @@ func TestNATOnTheKernel(t *testing.T) {
 	}
 	if d := cmp.Diff(sysctls, confSysctls(t)); d != "" {
 		t.Errorf("sysctls after remove (-before +after):\n%s", d)
+	}
+}
+
+// expectPolicyRoutingCounts leads what the real server's address sends past the
+// director, by a rule, though the default route is right.
+func expectPolicyRoutingCounts(t *testing.T, reply func() Finding) {
+	t.Helper()
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := netlink.NewRule()
+	rule.Src, rule.Table = &net.IPNet{IP: serverAddr.AsSlice(), Mask: net.CIDRMask(32, 32)}, 100
+	past := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: netip.MustParseAddr("192.0.2.1").AsSlice(), Table: 100}
+	if err := errors.Join(netlink.RouteAdd(past), netlink.RuleAdd(rule)); err != nil {
+		t.Fatal(err)
+	}
+	if got := reply(); got.OK || got.Got != "via 192.0.2.1 on eth0" {
+		t.Errorf("with a rule that leads past the director: %+v, want it found", got)
+	}
+	if err := netlink.RuleDel(rule); err != nil {
+		t.Fatal(err)
+	}
+	if got := reply(); !got.OK {
+		t.Errorf("without the rule: %+v, want OK", got)
 	}
 }
 

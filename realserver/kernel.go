@@ -45,7 +45,7 @@ type Kernel interface {
 	AddGUEPort(ctx context.Context, port netip.AddrPort) error
 	RemoveGUEPort(ctx context.Context, port netip.AddrPort) error
 
-	DefaultRoutes(ctx context.Context) ([]netif.Route, error)
+	RouteTo(ctx context.Context, dst, source netip.Addr) (netif.Route, error)
 	// Connections lists the TCP connections that have not ended.
 	Connections(ctx context.Context) ([]netif.Connection, error)
 }
@@ -91,8 +91,8 @@ func (hostKernel) RestoreTunnel(ctx context.Context, before netif.Tunnel, ours .
 	return netif.RestoreTunnel(ctx, before, ours...)
 }
 
-func (hostKernel) DefaultRoutes(ctx context.Context) ([]netif.Route, error) {
-	return netif.DefaultRoutes(ctx)
+func (hostKernel) RouteTo(ctx context.Context, dst, source netip.Addr) (netif.Route, error) {
+	return netif.RouteTo(ctx, dst, source)
 }
 
 func (hostKernel) Connections(ctx context.Context) ([]netif.Connection, error) {

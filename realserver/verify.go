@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/haldir-lb/haldir/internal/netif"
 )
@@ -158,69 +157,4 @@ func addressFindings(state State, present []netif.PresentAddress) []Finding {
 
 func deletion(a netif.Address) string {
 	return fmt.Sprintf("ip address del %s dev %s", a.Prefix, a.Interface)
-}
-
-// replyFindings are about the default route, by which replies to clients leave.
-func (r *Runner) replyFindings(ctx context.Context, replies []Reply) ([]Finding, error) {
-	if len(replies) == 0 {
-		return nil, nil
-	}
-	routes, err := r.Kernel.DefaultRoutes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	for _, reply := range replies {
-		used := preferred(routes, reply.From)
-		f := Finding{
-			Item: "default route for replies from " + reply.From.String(),
-			Want: "via " + joined(reply.Via, " or "), Got: noGateway, Services: reply.Services,
-			OK: len(used) > 0,
-		}
-		var got []string
-		for _, route := range used {
-			hop := "on link " + route.Interface
-			if route.Gateway.IsValid() {
-				hop = "via " + route.Gateway.String() + " on " + route.Interface
-			}
-			got = append(got, hop)
-			f.OK = f.OK && slices.Contains(reply.Via, route.Gateway)
-		}
-		if len(got) > 0 {
-			f.Got = strings.Join(got, " and ")
-		}
-		if !f.OK {
-			f.Remedy = "replies must pass the director: in the system's network configuration, set the default route to the " +
-				"director's address in this host's network"
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-// preferred returns the routes of from's family that have the lowest metric;
-// several where one route has several next hops.
-func preferred(routes []netif.Route, from netip.Addr) []netif.Route {
-	var best []netif.Route
-	for _, route := range routes {
-		if route.Gateway.IsValid() && route.Gateway.Is4() != from.Is4() {
-			continue
-		}
-		if len(best) > 0 && route.Metric > best[0].Metric {
-			continue
-		}
-		if len(best) > 0 && route.Metric < best[0].Metric {
-			best = nil
-		}
-		best = append(best, route)
-	}
-	return best
-}
-
-func joined(addrs []netip.Addr, separator string) string {
-	text := make([]string, len(addrs))
-	for i, a := range addrs {
-		text[i] = a.String()
-	}
-	return strings.Join(text, separator)
 }

@@ -50,7 +50,7 @@ func TestVerifyReadsEveryItemBack(t *testing.T) {
 		{Item: "MTU of interface tunl0", Want: "1480", Got: "1480", OK: true, Services: []string{"tun"}},
 		{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byUs, OK: true, Services: []string{"dr"}},
 		{Item: "address 192.0.2.101/32 on tunl0", Want: byUs, Got: byUs, OK: true, Services: []string{"tun"}},
-		{Item: "default route for replies from 192.0.2.11", Want: "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101",
+		{Item: "way of replies from 192.0.2.11 to clients", Want: "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101",
 			Got: "via 192.0.2.100 on eth0", OK: true, Services: []string{"nat"}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -67,7 +67,7 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 		}
 		return r
 	}
-	const replies = "default route for replies from 192.0.2.11"
+	const replies = "way of replies from 192.0.2.11 to clients"
 	const via = "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101"
 	const redirect = "replies must pass the director: in the system's network configuration, set the default route to the " +
 		"director's address in this host's network"
@@ -143,7 +143,7 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 	}
 }
 
-func TestVerifyIgnoresTheOtherFamilysDefaultRoute(t *testing.T) {
+func TestVerifyIgnoresTheOtherFamilysWay(t *testing.T) {
 	b, state := applied(t)
 	b.routes = append([]netif.Route{{Gateway: netip.MustParseAddr("2001:db8::1"), Interface: "eth0"}}, b.routes...)
 	findings, err := b.Verify(t.Context(), state)
