@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -83,6 +84,8 @@ func realServer(t *testing.T, mode string) *ward {
 	} else {
 		w.sysctl("net/ipv4/conf/all/arp_ignore", "1")
 		w.sysctl("net/ipv4/conf/all/arp_announce", "2")
+		silence := []netif.Silence{{Address: netip.MustParseAddr("192.0.2.100")}}
+		w.do(func() error { return netif.SetSilences(t.Context(), silence) })
 		w.address("lo", "192.0.2.100/32")
 		if mode == "dr" || mode == "tun6" {
 			w.address("lo", "2001:db8::100/128")
@@ -125,6 +128,8 @@ func twoBox(t *testing.T, mode string) *ward {
 	w := realServer(t, mode)
 	w.cfg = load(t, "d1", text(mode))
 	w.role("backup")
+	// As the master it has to answer.
+	w.do(func() error { return netif.SetSilences(t.Context(), nil) })
 	return w
 }
 

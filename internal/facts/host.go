@@ -41,7 +41,7 @@ type Host struct {
 	Firewall *firewall.Ruleset // nil: not read
 	// Clamps are what haldir lets clients of the real server send.
 	Clamps  netif.Clamps
-	Unknown  []Unknown
+	Unknown []Unknown
 }
 
 // Unknown is a part that could not be read.
