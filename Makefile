@@ -7,6 +7,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     ?= development
 BIN         := bin/haldir
 
+# Real servers that checks are tested against.
+SERVERS := nginx,haproxy,unbound,redis-server,postfix,mariadbd,postgres
+
 # Packages whose tests need ip_vs or the tunnel modules. They run in the guest
 # kernel where this one lacks them.
 GUEST_TESTS := ./ipvsctl/ipvsnl ./internal/netif ./internal/doctor ./realserver ./lab
@@ -40,7 +43,7 @@ lint:
 # measure time.
 test-native:
 	scripts/install-test-tools
-	HALDIR_TEST_REQUIRE=root,keepalived,frr,guest,firewall CGO_ENABLED=1 $(GO) test -race -timeout 5m -p 1 ./...
+	HALDIR_TEST_REQUIRE=root,keepalived,frr,guest,firewall,$(SERVERS) CGO_ENABLED=1 $(GO) test -race -timeout 5m -p 1 ./...
 
 test-guest: build
 	scripts/install-test-tools
