@@ -65,6 +65,9 @@ listen = ["192.0.2.150:%d"]
 func TestOnlyWhatDiffersIsRead(t *testing.T) {
 	one, two, three := againService(1), againService(2), againService(3)
 	heavy := strings.Replace(two, "weight = 1", "weight = 7", 1)
+	// Without the block in the middle its string would end in the last one.
+	swallows := strings.Replace(three, serviceHeader, "[[ service ]]", 1) + "[service.check]\ntype = \"tcp\"\nexpect = \"x\"\nsend = '''\n"
+	swallows = strings.Replace(swallows, "  [service.check]\n  type = \"tcp\"\n  port = 83\n", "", 1)
 	idle := strings.ReplaceAll(three, "weight = 1", "weight = 0") + "  weight = 0\n"
 	for name, c := range map[string]struct {
 		before, after string
@@ -80,6 +83,7 @@ func TestOnlyWhatDiffersIsRead(t *testing.T) {
 		"a router behind the services":      {before: one + two + three + "[api]\n", after: one + heavy + three + "[api]\n"},
 		"a header in a string":              {before: one + two + three, after: one + two + "x = '''\n[[service]]\n'''\n" + three, whole: true},
 		"a string over the following block": {before: one + two + three, after: one + two + "x = '''" + three + "'''\n", whole: true},
+		"a string over a block between":     {before: one + two + three, after: one + swallows + two + "\n[[service]]\n'''\n", whole: true},
 		"a service more":                    {before: one + two, after: one + two + three, whole: true},
 		"a service less":                    {before: one + two + three, after: one + three, whole: true},
 		"the order":                         {before: one + two + three, after: two + one + three, whole: true},
