@@ -28,6 +28,10 @@ type board struct {
 	heavy   lane   // of checks with a goroutine each
 	light   lane   // of checks that a connector makes
 	isLight func(Target) bool
+	// digests has verdicts that a check confirmed collected in confirmed, rather than
+	// given out.
+	digests   bool
+	confirmed []*entry
 }
 
 // lane bounds the checks of one kind that are under way.
@@ -57,6 +61,8 @@ type entry struct {
 	check     Checker // nil where refused
 	verdict   Verdict
 	published time.Time // when the verdict was last given out
+	untold    bool      // the verdict says more by now than the time of a check
+	confirmed bool      // in the board's confirmed
 	run       uint64    // number of the check in flight, or of the last one
 	state     entryState
 	stuck     bool      // an abandoned check has not returned yet
@@ -246,6 +252,7 @@ func (b *board) finish(out []Verdict, now time.Time, e *entry, run uint64, r Res
 func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took time.Duration) []Verdict {
 	v := &e.verdict
 	news := e.published.IsZero() || v.Reason != r.Reason
+	before := *v
 	v.Checked, v.Reason, v.Detail, v.Duration = now, r.Reason, r.Detail, took
 	warning := r.Outcome != Fail && (r.Outcome != Pass || r.Warning)
 	news = news || warning != v.Warning
@@ -275,11 +282,29 @@ func (b *board) judge(out []Verdict, now time.Time, e *entry, r Result, took tim
 	}
 	e.history = e.history.add(now, v.Status, r, took)
 	b.book(now, e)
-	if news || now.Sub(e.published) >= refreshEvery {
-		e.published = now
+	e.untold = e.untold || v.Detail != before.Detail || v.Rising != before.Rising || v.Falling != before.Falling
+	switch {
+	case news, now.Sub(e.published) >= refreshEvery && (e.untold || !b.digests):
+		e.published, e.untold = now, false
 		out = append(out, *v)
+	case b.digests && !e.untold && !e.confirmed:
+		e.confirmed = true
+		b.confirmed = append(b.confirmed, e)
 	}
 	return out
+}
+
+// digest returns what was collected since the last one.
+func (b *board) digest() Digest {
+	d := Digest{IDs: make([]string, 0, len(b.confirmed))}
+	for _, e := range b.confirmed {
+		if e.confirmed = false; e.state != gone && !e.untold {
+			d.add(e.verdict)
+		}
+	}
+	clear(b.confirmed)
+	b.confirmed = b.confirmed[:0]
+	return d
 }
 
 // rise is how many successes bring the target back now.

@@ -33,6 +33,8 @@ type Runner struct {
 	prepare func(Target) (Checker, error) // of made
 	isLight func(Target) bool             // a connector can check the target
 	connect *connector                    // the loop's; nil before it is needed
+	digests func(Digest)
+	told    time.Time // the loop's: the last digest
 
 	results chan report
 	asks    chan func(*board)
@@ -84,6 +86,11 @@ func (r *Runner) Extend(types map[string]func(Options) (Checker, error)) {
 		return build(t.Options)
 	}
 }
+
+// Digest has verdicts that a check has confirmed told together to tell, once a
+// second at most, and no longer one by one to the sink. It is called before Run; tell
+// is called on the Runner's loop and must not block.
+func (r *Runner) Digest(tell func(Digest)) { r.digests = tell }
 
 // Set makes targets the whole set. It never blocks, may be called at any time,
 // also before Run, and leaves alone what has not changed:
@@ -148,7 +155,7 @@ func (r *Runner) ask(ctx context.Context, question func(*board)) error {
 func (r *Runner) Run(ctx context.Context) error {
 	seed := uint64(time.Now().UnixNano())
 	board := newBoard(time.Now(), concurrency, rand.New(rand.NewPCG(seed, seed)), r.prepare)
-	board.isLight, board.light.limit = r.isLight, connectLimit()
+	board.isLight, board.light.limit, board.digests = r.isLight, connectLimit(), r.digests != nil
 	defer func() { r.connect.close() }()
 	stopped := make(chan struct{})
 	defer close(stopped)
@@ -167,7 +174,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		r.connected(board)
 		r.connect.wake()
-		if next, ok := board.deadline(); ok {
+		if next, ok := r.tell(board, time.Now()); ok {
 			timer.Reset(time.Until(next))
 		} else {
 			timer.Stop()
@@ -187,6 +194,25 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// tell gives out a digest when it is time, and returns when there is something to do
+// next.
+func (r *Runner) tell(b *board, now time.Time) (time.Time, bool) {
+	next, ok := b.deadline()
+	if len(b.confirmed) == 0 {
+		return next, ok
+	}
+	due := r.told.Add(refreshEvery)
+	if due.After(now) {
+		if !ok || due.Before(next) {
+			next = due
+		}
+		return next, true
+	}
+	r.told = now
+	r.digests(b.digest())
+	return next, ok
 }
 
 // take brings what Set left onto the board.

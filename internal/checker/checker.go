@@ -19,6 +19,7 @@ import (
 func Run(ctx context.Context, director process.Link, log *slog.Logger) error {
 	s := &server{director: director, log: log}
 	s.runner = healthcheck.NewRunner(func(v healthcheck.Verdict) { s.send(KindVerdict, v.ID, v) }, log)
+	s.runner.Digest(func(d healthcheck.Digest) { s.send(KindDigest, "", d) })
 	s.runner.Extend(track.Types())
 	loop, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -91,7 +91,8 @@ func (r *rig) send(kind string, body any) {
 	}
 }
 
-// next receives a message of that kind; verdicts that come before are dropped.
+// next receives a message of that kind; verdicts and digests that come before are
+// dropped.
 func (r *rig) next(kind string) process.Message {
 	r.t.Helper()
 	bound := time.After(patience)
@@ -101,7 +102,7 @@ func (r *rig) next(kind string) process.Message {
 			if ok && m.Kind == kind {
 				return m
 			}
-			if !ok || m.Kind != KindVerdict {
+			if !ok || m.Kind != KindVerdict && m.Kind != KindDigest {
 				r.t.Fatalf("received %q (%v), want %q", m.Kind, ok, kind)
 			}
 		case <-bound:
@@ -215,6 +216,27 @@ func TestSuccessorGoesOnFromKnownVerdicts(t *testing.T) {
 				break // by this checker: a result did not throw away what was known
 			}
 		}
+	}
+}
+
+// TestConfirmationsAreToldInDigests: a target that goes on as it was costs no message
+// of its own.
+func TestConfirmationsAreToldInDigests(t *testing.T) {
+	answers, _ := servers(t)
+	r := start(t)
+	r.send(KindTargets, Targets{Targets: []healthcheck.Target{target("a", answers), target("b", answers)}})
+	verdicts := map[string]healthcheck.Verdict{"a": r.verdict("a", healthcheck.Up)}
+	first := verdicts["a"].Checked
+	for !verdicts["a"].Checked.After(first.Add(time.Second)) {
+		m := r.next(KindDigest)
+		var d healthcheck.Digest
+		if err := m.Decode(&d); err != nil || len(d.IDs) == 0 {
+			t.Fatalf("digest %s (%v), want what was confirmed", m.Body, err)
+		}
+		d.Confirm(verdicts)
+	}
+	if v := verdicts["a"]; len(verdicts) != 1 || v.Status != healthcheck.Up || v.Duration <= 0 {
+		t.Errorf("after the digests it is %+v, want a alone, up and with a duration", verdicts)
 	}
 }
 

@@ -7,8 +7,12 @@ const (
 	// KindTargets sets everything that is to be checked: Targets. Director to
 	// checker.
 	KindTargets = "targets"
-	// KindVerdict tells the judgement of one target: healthcheck.Verdict.
+	// KindVerdict tells the judgement of one target that says something new:
+	// healthcheck.Verdict.
 	KindVerdict = "verdict"
+	// KindDigest tells of the others, once a second, that they were confirmed:
+	// healthcheck.Digest. One that is lost costs nothing but a second of age.
+	KindDigest = "digest"
 	// KindVerdicts answers the hello of a director: Verdicts.
 	KindVerdicts = "verdicts"
 	// KindHistoryRequest asks for the recent results of some targets:

@@ -206,7 +206,7 @@ func members(s config.Service, listen netip.AddrPort, in Inputs) []member {
 	for i, real := range s.Real {
 		out[i] = member{weight: real.Weight, health: healthcheck.Up}
 		out[i].apply(in.Overrides.of(s.Name, real))
-		targets := in.Probes.of(s, real, listen)
+		targets := in.Probes.at(s, i, listen)
 		if len(targets) == 0 {
 			continue
 		}

@@ -78,13 +78,15 @@ type Director struct {
 	lastReload *control.ReloadResult
 	retired    []leaver // not handed over yet
 
-	roles   map[string]Role
-	health  map[string]healthcheck.Verdict
-	risen   map[string]time.Time // by target: when it came up under our eyes
-	probes  *Probes              // of the configuration in force
-	pools   map[ipvsctl.ServiceKey]Pool
-	again   <-chan time.Time // the next step of a pool; nil is none
-	carrier map[string]bool  // by interface; absent is unknown
+	roles  map[string]Role
+	health map[string]healthcheck.Verdict
+	// unsettled is since when judgements wait for update.
+	unsettled time.Time
+	risen     map[string]time.Time // by target: when it came up under our eyes
+	probes    *Probes              // of the configuration in force
+	pools     map[ipvsctl.ServiceKey]Pool
+	again     <-chan time.Time // the next step of a pool; nil is none
+	carrier   map[string]bool  // by interface; absent is unknown
 
 	table     ipvsctl.Table // desired last
 	overrides overrides

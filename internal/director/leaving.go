@@ -51,6 +51,9 @@ func departures(was ipvsctl.Table, old, next *config.Config, roles map[string]Ro
 func sorryDepartures(c *config.Config, was ipvsctl.Table, before, now map[ipvsctl.ServiceKey]Pool, roles map[string]Role, at time.Time) []departure {
 	var gone []departure
 	for _, s := range c.Services {
+		if s.Pool.Sorry == nil {
+			continue
+		}
 		for _, listen := range s.Listen {
 			if s.Pool.Sorry == nil {
 				continue

@@ -54,6 +54,7 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		if undecided == nil && d.undecided() {
 			undecided = time.After(decideEvery)
 		}
+		d.settle(len(fromChecker) == 0)
 		select {
 		case <-asked:
 			d.Log.Info("stopping: handing over")
@@ -195,6 +196,12 @@ func (d *Director) fromChecker(m process.Message) error {
 		for _, v := range all.Verdicts {
 			d.verdict(v)
 		}
+	case checker.KindDigest:
+		var digest healthcheck.Digest
+		if err := m.Decode(&digest); err != nil {
+			return err
+		}
+		digest.Confirm(d.health)
 	case checker.KindHistory:
 		var h checker.History
 		if err := m.Decode(&h); err != nil {
@@ -346,7 +353,7 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 	number := d.noteNumber(v)
 	if before.Status == v.Status {
 		if number || before.Share != v.Share {
-			d.update()
+			d.unsettle()
 		}
 		return
 	}
@@ -355,7 +362,25 @@ func (d *Director) verdict(v healthcheck.Verdict) {
 		Reason: string(v.Reason), Detail: v.Detail,
 	})
 	d.Log.Info("health", "target", v.ID, "services", d.probes.users[v.ID], "from", before.Status, "to", v.Status, "reason", string(v.Reason), "detail", v.Detail)
-	d.update()
+	d.unsettle()
+}
+
+// settleWithin bounds how long judgements wait for others that come with them.
+const settleWithin = 5 * time.Millisecond
+
+// unsettle notes that the desired state has to be computed anew: once for all the
+// judgements that wait in the link, as there may be as many as real servers.
+func (d *Director) unsettle() {
+	if d.unsettled.IsZero() {
+		d.unsettled = time.Now()
+	}
+}
+
+// settle does so if there is nothing more to come, or others have waited enough.
+func (d *Director) settle(all bool) {
+	if !d.unsettled.IsZero() && (all || time.Since(d.unsettled) >= settleWithin) {
+		d.update()
+	}
 }
 
 // reportPools logs which pools are doing otherwise than before, and writes it down
@@ -375,6 +400,7 @@ func (d *Director) reportPools(c *config.Config, pools map[ipvsctl.ServiceKey]Po
 
 // update computes the desired state and hands it to the applier.
 func (d *Director) update() uint64 {
+	d.unsettled = time.Time{}
 	d.generation++
 	close(d.rolesChanged)
 	d.rolesChanged = make(chan struct{})

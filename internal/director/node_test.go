@@ -32,7 +32,7 @@ type mortalLink struct {
 }
 
 func mortal(link process.Link, dead <-chan struct{}) *mortalLink {
-	m := &mortalLink{Link: link, in: make(chan process.Message), dead: dead}
+	m := &mortalLink{Link: link, in: make(chan process.Message, cap(link.Receive())), dead: dead}
 	go func() {
 		for {
 			select {

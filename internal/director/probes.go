@@ -19,20 +19,43 @@ type Probes struct {
 	users   map[string][]string           // names of services, or of a virtual router, by ID
 	marks   map[path]uint32
 	paths   []ipvsctl.Service // what takes marked packets to one real server each
+	seats   map[listener][]seat
+}
+
+// listener is one listener of a service.
+type listener struct {
+	service string
+	listen  netip.AddrPort
+}
+
+// seat has the targets of a real server at a listener. It is what of would find, at
+// a small part of the price.
+type seat struct {
+	address netip.Addr
+	port    uint16
+	targets []healthcheck.Target
 }
 
 // NewProbes derives what is to be checked.
 func NewProbes(cfg *config.Config) *Probes {
-	p := &Probes{ids: make(map[healthcheck.Target]string), users: make(map[string][]string)}
+	p := &Probes{ids: make(map[healthcheck.Target]string), users: make(map[string][]string), seats: make(map[listener][]seat)}
 	taken := make(map[string]int)
 	p.layPaths(cfg)
 	for _, s := range cfg.Services {
 		for _, listen := range s.Listen {
+			var seats []seat
 			for _, real := range s.At(listen).Real {
+				at := seat{address: real.Address, port: real.Port}
 				for _, check := range s.ChecksOf(real) {
-					p.add(s.Name, p.probe(s, check, real, listen), taken)
+					at.targets = append(at.targets, p.add(s.Name, p.probe(s, check, real, listen), taken))
 				}
+				seats = append(seats, at)
 			}
+			at := listener{s.Name, listen}
+			if _, twice := p.seats[at]; twice { // one of them retires
+				seats = nil
+			}
+			p.seats[at] = seats
 		}
 	}
 	p.track(cfg)
@@ -71,7 +94,7 @@ func probed(s config.Service) config.Service {
 
 // add makes a target of t unless there is one. Its name says what is looked at,
 // and a number tells those apart that look at the same thing in other ways.
-func (p *Probes) add(service string, t healthcheck.Target, taken map[string]int) {
+func (p *Probes) add(service string, t healthcheck.Target, taken map[string]int) healthcheck.Target {
 	id, there := p.ids[t]
 	if !there {
 		id = probeName(t)
@@ -79,12 +102,15 @@ func (p *Probes) add(service string, t healthcheck.Target, taken map[string]int)
 			id += fmt.Sprintf(" #%d", taken[id])
 		}
 		p.ids[t] = id
-		t.ID = id
-		p.targets = append(p.targets, t)
+		named := t
+		named.ID = id
+		p.targets = append(p.targets, named)
 	}
 	if !slices.Contains(p.users[id], service) {
 		p.users[id] = append(p.users[id], service)
 	}
+	t.ID = id
+	return t
 }
 
 func probeName(t healthcheck.Target) string {
@@ -121,6 +147,16 @@ func probeOf(c config.Check, real config.Real, listen netip.AddrPort) healthchec
 		Every: c.Every, EveryDoubt: c.EveryDoubt, EveryDown: c.EveryDown, EverySteady: c.EverySteady,
 		Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall, Damping: c.FlapDamping,
 	}
+}
+
+// at returns the targets by which the i'th real server of s at its listener is
+// judged.
+func (p *Probes) at(s config.Service, i int, listen netip.AddrPort) []healthcheck.Target {
+	seats, real := p.seats[listener{s.Name, listen}], s.Real[i]
+	if len(seats) == len(s.Real) && seats[i].address == real.Address && seats[i].port == real.Port {
+		return seats[i].targets
+	}
+	return p.of(s, real, listen)
 }
 
 // of returns the targets by which a real server is judged.
