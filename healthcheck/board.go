@@ -111,10 +111,10 @@ func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) [
 		check, err := b.prepare(t)
 		switch {
 		case e == nil:
-			e = b.add(now, t, check, err, known[t.ID])
+			e = b.add(now, t, check, err, known[t.ID], len(targets))
 		case e.target.Type != t.Type || e.target.Address != t.Address || e.target.Real != t.Real || e.state == refused || err != nil:
 			b.remove(e)
-			e = b.add(now, t, check, err, Verdict{})
+			e = b.add(now, t, check, err, Verdict{}, len(targets))
 		default:
 			e.check, e.light = check, b.isLight(t)
 			b.retime(now, e, t)
@@ -132,10 +132,10 @@ func (b *board) set(now time.Time, targets []Target, known map[string]Verdict) [
 	return out
 }
 
-// add puts a new target on the board. Where there is an error instead of a
+// add puts a new target on the board, one of count. Where there is an error instead of a
 // checker, it is refused.
-func (b *board) add(now time.Time, t Target, check Checker, err error, known Verdict) *entry {
-	e := &entry{target: t, check: check, light: b.isLight(t), index: -1, state: idle, next: firstCheck(now, t)}
+func (b *board) add(now time.Time, t Target, check Checker, err error, known Verdict, count int) *entry {
+	e := &entry{target: t, check: check, light: b.isLight(t), index: -1, state: idle, next: firstCheck(now, t, count)}
 	e.verdict = Verdict{ID: t.ID, Status: Unknown, Since: now}
 	if known.Status == Up || known.Status == Down {
 		e.verdict = known

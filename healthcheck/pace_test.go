@@ -26,13 +26,24 @@ func TestPhaseSpreadsSimilarIDsEvenly(t *testing.T) {
 
 func TestFirstCheckComesSoon(t *testing.T) {
 	now := time.Unix(1000, 0)
-	for _, every := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Minute} {
+	for _, c := range []struct {
+		every time.Duration
+		count int
+		bound time.Duration
+	}{
+		{10 * time.Millisecond, 1, 10 * time.Millisecond},
+		{100 * time.Millisecond, 1, 100 * time.Millisecond},
+		{time.Minute, 1, 250 * time.Millisecond},
+		{time.Minute, 2500, 250 * time.Millisecond},
+		{time.Minute, 100_000, 10 * time.Second},
+		{5 * time.Second, 100_000, 5 * time.Second},
+	} {
+		every, bound := c.every, c.bound
 		var latest time.Duration
 		for i := range 1000 {
-			after := firstCheck(now, Target{ID: fmt.Sprint(i), Every: every}).Sub(now)
+			after := firstCheck(now, Target{ID: fmt.Sprint(i), Every: every}, c.count).Sub(now)
 			latest = max(latest, after)
 		}
-		bound := min(every, 250*time.Millisecond)
 		if latest >= bound || latest < bound*9/10 {
 			t.Errorf("every %s: the latest of 1000 first checks comes after %s, want just under %s", every, latest, bound)
 		}
@@ -57,6 +68,9 @@ func TestNextCheckIsTheNextSlotPlusJitter(t *testing.T) {
 		}
 		if off := next.Sub(base.Add(phase(target.ID, target.Every))) % target.Every; off < 0 || off > jitter {
 			t.Fatalf("is %s off its slot, want 0..%s", off, jitter)
+		}
+		if tick := min(target.Every/200, 5*time.Millisecond); next.Sub(base)%tick != 0 {
+			t.Fatalf("is %s after a tick of %s", next.Sub(base)%tick, tick)
 		}
 	})
 }

@@ -19,6 +19,7 @@ type farm struct {
 	accepted atomic.Int64
 	visits   []visit // by index; the accepting thread's
 	measure  atomic.Bool
+	talk     atomic.Bool  // it answers HTTP
 	longest  atomic.Int64 // gap between two visits while measure was set, in nanoseconds
 	missing  atomic.Int64 // addresses that nobody has visited yet
 }
@@ -73,7 +74,11 @@ func (f *farm) accept(socket int, ended chan<- struct{}) {
 			a := local.(*unix.SockaddrInet4).Addr
 			f.visited(int(a[1])<<16 + int(a[2])<<8 + int(a[3]) - 1<<16)
 		}
-		_ = unix.Close(conn)
+		if f.talk.Load() {
+			converse(conn)
+		} else {
+			_ = unix.Close(conn)
+		}
 	}
 }
 
