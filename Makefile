@@ -61,9 +61,13 @@ test-kernel:
 fuzz:
 	scripts/fuzz 60s
 
-# What health checks cost on this machine, in a namespace of their own.
+# What health checks cost on this machine, in a namespace of their own, and beside
+# keepalived in the guest.
 bench-checks: build
 	HALDIR_BINARY=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./lab/checkbench
+	$(GO) test -run '^$$' -bench Verdict -benchtime 300x ./internal/director
+	$(GO) run ./lab/guest/guestrun -timeout 10m -with keepalived -file /data/haldir=$(BIN) -env HALDIR_BINARY=/data/haldir \
+		-test ./lab/checkbench -- -test.run '^$$' -test.bench BesideKeepalived -test.benchtime 1x
 
 # VRRP beside keepalived, in namespaces: about 45 minutes. HALDIR_BENCH_DRILLS and
 # HALDIR_BENCH_SPAN shorten it; BENCH selects, as BENCH=ManyRouters.
