@@ -37,14 +37,17 @@ type fake struct {
 	clamps    []netif.Clamp
 	silences  []netif.Silence
 	noARP     bool // rules
-	lookups   int  // of routes
-	ports     []netip.AddrPort
-	noIPIP    bool
-	readOnly  bool  // sysctls
-	addError  error // of every address
-	onChange  func()
-	delError  error
-	record    string // the file of the sysctl record, once there is one
+	// claimants are the MACs of others that have an address.
+	claimants  map[netip.Addr][]string
+	claimError error
+	lookups    int // of routes
+	ports      []netip.AddrPort
+	noIPIP     bool
+	readOnly   bool  // sysctls
+	addError   error // of every address
+	onChange   func()
+	delError   error
+	record     string // the file of the sysctl record, once there is one
 
 	changes []string // in order
 	steps   int
@@ -463,6 +466,10 @@ func (f *fake) SetSilences(_ context.Context, want []netif.Silence) error {
 }
 
 func (f *fake) CanSilence() (bool, error) { return !f.noARP, nil }
+
+func (f *fake) Claimants(_ context.Context, _ string, addr netip.Addr) ([]string, error) {
+	return f.claimants[addr], f.claimError
+}
 
 func (f *fake) Connections(context.Context) ([]netif.Connection, error) {
 	f.takeTurn()

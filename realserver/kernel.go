@@ -3,7 +3,9 @@ package realserver
 import (
 	"context"
 	"net/netip"
+	"time"
 
+	"github.com/haldir-lb/haldir/arp"
 	"github.com/haldir-lb/haldir/internal/netif"
 )
 
@@ -46,6 +48,8 @@ type Kernel interface {
 	RemoveGUEPort(ctx context.Context, port netip.AddrPort) error
 
 	RouteTo(ctx context.Context, dst, source netip.Addr) (netif.Route, error)
+	// Claimants asks the segment who else has an address, and returns their MACs.
+	Claimants(ctx context.Context, ifname string, addr netip.Addr) ([]string, error)
 	// Connections lists the TCP connections that have not ended.
 	Connections(ctx context.Context) ([]netif.Connection, error)
 }
@@ -93,6 +97,19 @@ func (hostKernel) RestoreTunnel(ctx context.Context, before netif.Tunnel, ours .
 
 func (hostKernel) RouteTo(ctx context.Context, dst, source netip.Addr) (netif.Route, error) {
 	return netif.RouteTo(ctx, dst, source)
+}
+
+// claimsTake is how long others have to answer: a quarter of a second is more than
+// any takes on a segment.
+const claimsTake = 250 * time.Millisecond
+
+func (hostKernel) Claimants(ctx context.Context, ifname string, addr netip.Addr) ([]string, error) {
+	answers, err := arp.Probe(ctx, ifname, addr, claimsTake)
+	var all []string
+	for _, a := range answers {
+		all = append(all, a.MAC.String())
+	}
+	return all, err
 }
 
 func (hostKernel) Connections(ctx context.Context) ([]netif.Connection, error) {

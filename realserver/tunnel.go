@@ -186,7 +186,8 @@ func (r *Runner) saveTunnels(undo tunnelUndo) error {
 		err = statefile.Replace(r.file(tunnelRecord), append(data, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("writing the undo record: %w", err)
+		return fmt.Errorf("writing the undo record %s, without which nothing is changed (remedy: make room in %s, and let root write there): %w",
+			r.file(tunnelRecord), r.StateDir, err)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ const (
 	byUs      = "present, set by haldir"
 	byOthers  = "present, set by somebody else"
 	absent    = "absent"
+	alone     = "this host alone"
 	inForce   = "in force"
 	asMaster  = "present, held by the director of this host"
 	noGateway = "none"
@@ -38,6 +39,11 @@ const (
 // could not be read at all.
 func (r *Runner) Verify(ctx context.Context, state State) ([]Finding, error) {
 	findings, err := r.hostFindings(ctx, state)
+	if err == nil {
+		var claims []Finding
+		claims, err = r.claimFindings(ctx, state.Own)
+		findings = append(findings, claims...)
+	}
 	if err == nil {
 		var replies []Finding
 		replies, err = r.replyFindings(ctx, state.Replies)

@@ -13,6 +13,8 @@ import (
 	"github.com/haldir-lb/haldir/internal/netif"
 )
 
+var serverIP = netip.MustParseAddr("192.0.2.11")
+
 // applied is a host that was set up for every mode, and its state.
 func applied(t *testing.T) (bench, State) {
 	t.Helper()
@@ -50,6 +52,7 @@ func TestVerifyReadsEveryItemBack(t *testing.T) {
 		{Item: "MTU of interface tunl0", Want: "1480", Got: "1480", OK: true, Services: []string{"tun"}},
 		{Item: "address 192.0.2.100/32 on lo", Want: byUs, Got: byUs, OK: true, Services: []string{"dr"}},
 		{Item: "address 192.0.2.101/32 on tunl0", Want: byUs, Got: byUs, OK: true, Services: []string{"tun"}},
+		{Item: "holders of 192.0.2.11 on eth0", Want: "this host alone", Got: "this host alone", OK: true},
 		{Item: "way of replies from 192.0.2.11 to clients", Want: "via 10.0.0.1 or 192.0.2.100 or 192.0.2.101",
 			Got: "via 192.0.2.100 on eth0", OK: true, Services: []string{"nat"}},
 	}
@@ -106,6 +109,10 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 			Finding{Item: "ARP silence about 192.0.2.100", Want: "in force", Got: "absent", Remedy: repair, Services: []string{"dr"}}},
 		{"a clamp that is gone", func(b bench) { b.clamps = nil },
 			Finding{Item: "clamp of TCP segments for 192.0.2.101:80 to 1440", Want: "in force", Got: "absent", Remedy: repair, Services: []string{"tun"}}},
+		{"another machine with the same address", func(b bench) {
+			b.claimants = map[netip.Addr][]string{serverIP: {"02:00:00:00:00:07"}}
+		}, Finding{Item: "holders of 192.0.2.11 on eth0", Want: "this host alone", Got: "this host and 02:00:00:00:00:07",
+			Remedy: "find the machine with that MAC and give it another address: the director sends to whichever of the two it hears first"}},
 		{"something else beside the redirects", func(b bench) { b.strange = 2 },
 			Finding{Item: "nftables table inet haldir_realserver", Want: "redirects alone", Got: "2 other things in it", Remedy: repair}},
 		{"no default route", func(b bench) { b.routes = nil },
@@ -140,6 +147,17 @@ func TestVerifyFindsEachFaultAndNamesTheRemedy(t *testing.T) {
 				t.Errorf("faults (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// Not every interface can be asked by ARP, which is no fault of the address.
+func TestVerifySaysWhereNobodyCanBeAsked(t *testing.T) {
+	b, state := applied(t)
+	b.claimError = errors.New("no ARP here")
+	findings, err := b.Verify(t.Context(), state)
+	want := Finding{Item: "holders of 192.0.2.11 on eth0", Want: "this host alone", Got: "unknown: no ARP here", OK: true}
+	if err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return cmp.Equal(f, want) }) {
+		t.Errorf("findings %+v (%v), want among them %+v", findings, err, want)
 	}
 }
 

@@ -129,7 +129,8 @@ func (u undo) save(r *undoRecord) error {
 		return fmt.Errorf("encoding the undo record: %w", err)
 	}
 	if err := u.sys.replace(u.record, data); err != nil {
-		return fmt.Errorf("writing the undo record %s: %w", u.record, err)
+		return fmt.Errorf("writing the undo record %s, without which nothing is changed (remedy: make room in %s, and let root write there): %w",
+			u.record, path.Dir(u.record), err)
 	}
 	return nil
 }
