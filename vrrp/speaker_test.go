@@ -71,10 +71,31 @@ func (w *world) took() []string {
 	return lines
 }
 
-// want asserts all that happened since the last look: sends and silence alike.
+// want asserts all that happened since the last look: sends and silence alike. In which
+// order several nodes act in one instant is not theirs to choose.
 func (w *world) want(lines ...string) {
 	w.Helper()
-	if d := cmp.Diff(append([]string{}, lines...), append([]string{}, w.took()...)); d != "" {
+	ordered := func(lines []string) []string {
+		key := func(line string) (time.Duration, string) {
+			words := strings.Fields(line)
+			at, err := time.ParseDuration(words[0])
+			if err != nil {
+				w.Fatal(err)
+			}
+			return at, strings.TrimSuffix(words[1], ":")
+		}
+		lines = append([]string{}, lines...)
+		slices.SortStableFunc(lines, func(a, b string) int {
+			at, node := key(a)
+			at2, node2 := key(b)
+			if at != at2 {
+				return int(at - at2)
+			}
+			return strings.Compare(node, node2)
+		})
+		return lines
+	}
+	if d := cmp.Diff(ordered(lines), ordered(w.took())); d != "" {
 		w.Errorf("unexpected events (-want +got):\n%s", d)
 	}
 }

@@ -31,3 +31,14 @@ func (*Handle) StartSync(context.Context, ipvsctl.SyncDaemon) error { return err
 
 // StopSync fails as Open does.
 func (*Handle) StopSync(context.Context, ipvsctl.SyncDaemon) error { return errors.ErrUnsupported }
+
+// Timeouts fails as Open does.
+func (*Handle) Timeouts(context.Context) (ipvsctl.Timeouts, error) {
+	return ipvsctl.Timeouts{}, errors.ErrUnsupported
+}
+
+// SetTimeouts fails as Open does.
+func (*Handle) SetTimeouts(context.Context, ipvsctl.Timeouts) error { return errors.ErrUnsupported }
+
+// Zero fails as Open does.
+func (*Handle) Zero(context.Context, ipvsctl.ServiceKey) error { return errors.ErrUnsupported }
