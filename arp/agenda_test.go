@@ -56,6 +56,8 @@ func TestSchedule(t *testing.T) {
 		{"no spacing", Schedule{Burst: 3}, []time.Duration{0, 0, 0}},
 		{"second burst", Schedule{Burst: 2, Spacing: 100 * ms, Again: 5 * time.Second},
 			[]time.Duration{0, 100 * ms, 5000 * ms, 5100 * ms}},
+		{"moving MAC", Schedule{Burst: 2, Spacing: 300 * ms, Again: 5 * time.Second, MovingMAC: true},
+			[]time.Duration{0, 20 * ms, 60 * ms, 140 * ms, 440 * ms, 5000 * ms, 5300 * ms}},
 		{"second burst asked for too early", Schedule{Burst: 3, Spacing: 100 * ms, Again: 50 * ms},
 			[]time.Duration{0, 100 * ms, 200 * ms, 300 * ms, 400 * ms, 500 * ms}},
 		{"refresh", Schedule{Burst: 2, Spacing: 100 * ms, Refresh: 4 * time.Second},

@@ -42,7 +42,7 @@ type Announcer struct {
 // TargetStatus is what became of one target so far.
 type TargetStatus struct {
 	Target
-	Frames  uint64    // handed to the kernel since the target was set; a round is two, of IPv6 one
+	Frames  uint64    // handed to the kernel since the target was set; a round is two, of IPv6 or a moving MAC one
 	Last    time.Time // of the last round; the zero value if there was none
 	Next    time.Time // of the next round; the zero value if none will follow
 	Problem string    // why the last attempt failed; empty if it did not
@@ -184,7 +184,7 @@ func (a *Announcer) announce(ctx context.Context) {
 }
 
 func round(port Port, e *entry) error {
-	for _, form := range formsOf(e.target.Address) {
+	for _, form := range formsOf(e.target.Address, e.schedule.MovingMAC) {
 		if err := port.Announce(form, e.target.Address); err != nil {
 			return err
 		}

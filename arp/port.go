@@ -21,11 +21,14 @@ const (
 )
 
 // formsOf returns the forms that a round for addr has.
-func formsOf(addr netip.Addr) []Form {
-	if addr.Is4() {
-		return []Form{RequestForm, ReplyForm}
+func formsOf(addr netip.Addr, movingMAC bool) []Form {
+	switch {
+	case !addr.Is4():
+		return []Form{AdvertisementForm}
+	case movingMAC:
+		return []Form{ReplyForm}
 	}
-	return []Form{AdvertisementForm}
+	return []Form{RequestForm, ReplyForm}
 }
 
 // String returns "request", "reply" or "advertisement".

@@ -15,8 +15,8 @@ type Target struct {
 // String returns "192.0.2.1 on eth0".
 func (t Target) String() string { return fmt.Sprintf("%s on %s", t.Address, t.Interface) }
 
-// Schedule says when a target is announced. Every round is two frames, one of
-// each form, or one neighbour advertisement for IPv6.
+// Schedule says when a target is announced, and how. Every round is two frames, one
+// of each form, or one neighbour advertisement for IPv6.
 type Schedule struct {
 	// Burst is the number of rounds at the start. 0: none, only refreshes.
 	Burst int
@@ -27,11 +27,24 @@ type Schedule struct {
 	Again time.Duration
 	// Refresh is the time between single rounds after the bursts. 0: none.
 	Refresh time.Duration
+	// MovingMAC says that the hardware address moves along, so that the switches have
+	// to learn it anew, and a former master that answers anybody draws them back. The
+	// request form is left out, which its kernel might answer; and the first round is
+	// followed by quick ones.
+	MovingMAC bool
 }
+
+// The rounds that follow the first one of a moving hardware address: each comes after
+// twice the time of the one before.
+const (
+	quickRounds  = 3
+	quickSpacing = 20 * time.Millisecond
+)
 
 // progress is how far a target has come in its schedule.
 type progress struct {
 	first time.Time // when the first round of the burst was sent
+	quick int       // quick rounds left
 	left  int       // rounds left of the present burst
 	again bool      // the second burst was begun
 	sent  time.Time // when the last round was sent
@@ -40,6 +53,9 @@ type progress struct {
 // begin starts the schedule over and says when the first round is due. It
 // returns false if there will be none.
 func (s Schedule) begin(now time.Time) (progress, time.Time, bool) {
+	if s.Burst > 0 && s.MovingMAC {
+		return progress{left: s.Burst, quick: quickRounds}, now, true
+	}
 	if s.Burst > 0 {
 		return progress{left: s.Burst}, now, true
 	}
@@ -53,6 +69,10 @@ func (s Schedule) advance(p *progress, now time.Time) (time.Time, bool) {
 	p.sent = now
 	if p.first.IsZero() {
 		p.first = now
+	}
+	if p.quick > 0 {
+		p.quick--
+		return now.Add(quickSpacing << (quickRounds - 1 - p.quick)), true
 	}
 	p.left = max(0, min(p.left, s.Burst)-1)
 	return s.next(p)

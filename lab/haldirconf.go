@@ -52,6 +52,12 @@ func (s Spec) Configuration() string {
 			addresses = append(addresses, fmt.Sprintf("%q", within(f.segment, hostInside)))
 		}
 	}
+	if s.Lab.Second != "" {
+		addresses = append(addresses, fmt.Sprintf("%q", s.Lab.Second))
+	}
+	if s.Lab.VMAC {
+		b.WriteString("vmac      = true\n")
+	}
 	fmt.Fprintf(&b, "addresses = [%s]\n", strings.Join(addresses, ", "))
 	if s.Lab.Forward != ForwardNone {
 		for _, service := range s.Services {

@@ -47,6 +47,11 @@ type Settings struct {
 	CheckRise  int      `toml:"check_rise"`
 	// CheckVIP has the checks go to the virtual address, through the forwarding path.
 	CheckVIP bool `toml:"check_vip"`
+	// VMAC gives the virtual addresses the MAC addresses of VRRP.
+	VMAC bool `toml:"vmac"`
+	// Second is a virtual address, with prefix length, besides the lab's own; empty is
+	// none.
+	Second string `toml:"second"`
 	// Extra is appended to the generated configuration as it is.
 	Extra string `toml:"extra"`
 }

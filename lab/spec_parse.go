@@ -67,7 +67,7 @@ func specError(err error) error {
 func legalKeys(table string) string {
 	switch table {
 	case "lab":
-		return "directors, real_servers, directors_serve, forward, ipv6, interval, preempt, check_every, check_fall, check_rise, check_vip, extra"
+		return "directors, real_servers, directors_serve, forward, ipv6, interval, preempt, check_every, check_fall, check_rise, check_vip, vmac, second, extra"
 	case "client":
 		return "udp, tcp, timeout"
 	case "service":

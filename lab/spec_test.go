@@ -33,6 +33,8 @@ check_every = "200ms"
 check_fall = 3
 check_rise = 4
 check_vip = true
+vmac = true
+second = "192.0.2.102/24"
 extra = "# more"
 [client]
 udp = 500
@@ -48,7 +50,7 @@ scheduler = "wlc"
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{3, 4, false, "nat", true, Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, true, "# more"}
+	want := Settings{3, 4, false, "nat", true, Duration(50 * time.Millisecond), false, Duration(200 * time.Millisecond), 3, 4, true, true, "192.0.2.102/24", "# more"}
 	if s.Lab != want {
 		t.Errorf("lab = %+v, want %+v", s.Lab, want)
 	}

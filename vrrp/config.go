@@ -18,6 +18,11 @@ type RouterConfig struct {
 	Name      string `json:"name"`
 	Interface string `json:"interface"`
 	VRID      uint8  `json:"vrid"` // 1..255
+	// Via is an interface with the virtual router's MAC address. What a master sends
+	// to the group goes out by it while it is up, and by Interface otherwise. It shall
+	// be up while this node answers for the addresses: then the first advert of a
+	// master, before it does, moves no switch's table. Empty: always by Interface.
+	Via string `json:"via,omitempty"`
 	// Priority is the effective priority, 1..255; 255 is the address owner.
 	Priority uint8 `json:"priority"`
 	// Group makes all routers of this name move as one, see [SyncGroup]; the first of
@@ -158,7 +163,7 @@ func (c *RouterConfig) advertised() []netip.Addr {
 func (c *RouterConfig) equal(d *RouterConfig) bool {
 	return c.sameRouter(d) && c.Priority == d.Priority && c.Interval == d.Interval &&
 		c.Ineligible == d.Ineligible && c.Preempt == d.Preempt && c.PreemptDelay == d.PreemptDelay && slices.Equal(c.Addresses, d.Addresses) &&
-		slices.Equal(c.Peers, d.Peers) && c.MinTTL == d.MinTTL && c.Group == d.Group && c.sameForm(d)
+		slices.Equal(c.Peers, d.Peers) && c.MinTTL == d.MinTTL && c.Group == d.Group && c.Via == d.Via && c.sameForm(d)
 }
 
 // sameRouter reports whether d is c, possibly with other parameters.

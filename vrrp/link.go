@@ -30,7 +30,7 @@ type link struct {
 
 	out     [][]byte   // adverts of this turn to the group
 	outOf   []*router  // whose they are
-	outTo   []Outgoing // adverts of this turn to single hosts
+	outTo   []Outgoing // adverts of this turn to single hosts or by another interface
 	outToOf []*router
 	limits  [dropReasons]logLimit
 
@@ -40,7 +40,12 @@ type link struct {
 
 // enqueue keeps an advert of a router for the end of the turn.
 func (k *link) enqueue(r *router, o Outgoing) {
-	if o.To.IsValid() {
+	// Who gives way speaks with its own MAC address: its successor may have announced
+	// the addresses already.
+	if !o.To.IsValid() && r.state() == Master {
+		o.Via = r.cfg.Via
+	}
+	if o.To.IsValid() || o.Via != "" {
 		k.outTo, k.outToOf = append(k.outTo, o), append(k.outToOf, r)
 		return
 	}

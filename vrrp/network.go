@@ -48,7 +48,8 @@ type Port interface {
 	// Send sends messages to the family's group from source without ever
 	// blocking, and returns how many, counted from the first, were handed over.
 	Send(source netip.Addr, messages [][]byte) (int, error)
-	// SendTo does the same with messages to single hosts; each has its To.
+	// SendTo does the same with messages to single hosts, each with its To, or by
+	// another interface, each with its Via.
 	SendTo(source netip.Addr, messages []Outgoing) (int, error)
 	// Receive waits for at least one datagram and fills into from its start,
 	// with Payload a part of Buffer. It returns net.ErrClosed after Close.
@@ -61,6 +62,7 @@ type Port interface {
 // Outgoing is a message and where it goes.
 type Outgoing struct {
 	To      netip.Addr // zero: the family's group
+	Via     string     // to the group: by this interface while it is up; see RouterConfig
 	Message []byte     // never changed after it was handed out
 }
 

@@ -65,6 +65,16 @@ func (h *host) SetRouting(ctx context.Context, desired netif.Routing) (netif.Rou
 	return netif.ReconcileRouting(ctx, desired)
 }
 
+func (h *host) PrepareLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	return netif.PrepareVirtualLinks(ctx, desired)
+}
+
+func (h *host) RaiseLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	return netif.RaiseVirtualLinks(ctx, desired)
+}
+
+func (h *host) Links(ctx context.Context) ([]netif.Link, error) { return netif.Links(ctx) }
+
 func (h *host) Addresses(ctx context.Context) ([]netif.PresentAddress, error) {
 	return h.addresses.Read(ctx)
 }

@@ -164,6 +164,23 @@ func renderStatus(s control.Status, p paint) string {
 	return b.String()
 }
 
+func renderVirtualMAC(b *strings.Builder, m *control.VirtualMAC, p paint) {
+	if m == nil {
+		return
+	}
+	state := p.middle("unknown")
+	switch {
+	case m.Up == nil:
+	case m.MAC == "":
+		state = p.bad("not there")
+	case *m.Up:
+		state = p.good("up")
+	default:
+		state = p.faint("down, silent")
+	}
+	fmt.Fprintf(b, "  virtual MAC %s on %s %s\n", cmp.Or(m.MAC, "-"), m.Interface, state)
+}
+
 func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p paint) {
 	state := strings.ToUpper(r.State)
 	switch r.State {
@@ -188,6 +205,7 @@ func renderRouter(b *strings.Builder, r control.RouterStatus, now time.Time, p p
 	} else {
 		fmt.Fprintf(b, "  %s\n", p.faint("no advert of a peer was heard yet"))
 	}
+	renderVirtualMAC(b, r.VirtualMAC, p)
 	for _, a := range r.Addresses {
 		where := p.faint("not here")
 		switch {

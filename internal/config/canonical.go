@@ -70,6 +70,7 @@ type (
 		Rules          []string         `toml:"rules,omitempty"`
 		Peers          []string         `toml:"peers,omitempty"`
 		MinTTL         int              `toml:"min_ttl,omitzero"`
+		VMAC           bool             `toml:"vmac,omitempty"`
 		GARP           canonicalGARP    `toml:"garp"`
 		Track          []map[string]any `toml:"track,omitempty"`
 		Notify         map[string]any   `toml:"notify,omitempty"`
@@ -136,6 +137,7 @@ func canonicalVRRPOf(v VRRP) canonicalVRRP {
 		Addresses:      sortedText(v.Addresses, netip.Prefix.Compare),
 		Peers:          sortedText(v.Peers, netip.Addr.Compare),
 		MinTTL:         int(v.MinTTL),
+		VMAC:           v.VMAC,
 		GARP: canonicalGARP{
 			Burst:   v.GARP.Burst,
 			Spacing: plain(v.GARP.Spacing),

@@ -90,6 +90,9 @@ type VRRP struct {
 	// MinTTL is the lowest TTL accepted from a peer, 1..255; 0 is any.
 	MinTTL uint8
 	GARP   GARP
+	// VMAC gives each of the routers the MAC address that RFC 9568, section 7.3, has
+	// for its family and VRID.
+	VMAC bool
 	// Track is what else the router depends on, in the order of the file.
 	Track []Tracker
 	// Notify says who is told what becomes of the router; nil: nobody.

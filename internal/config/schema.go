@@ -17,7 +17,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"[node]", []string{"name"}, nil},
-		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay"}, []string{"garp", "track", "notify"}},
+		{"[[vrrp]]", []string{"name", "interface", "router_id", "version", "checksum", "authentication", "priority", "interval", "addresses", "also", "routes", "rules", "peers", "min_ttl", "preempt", "preempt_delay", "vmac"}, []string{"garp", "track", "notify"}},
 		{"[vrrp.garp]", []string{"burst", "spacing", "again", "refresh"}, nil},
 		{"[[sync_group]]", []string{"name", "members"}, []string{"track", "notify"}},
 		{"[[service]]", []string{"name", "listen", "fwmark", "protocol", "scheduler", "forward", "scheduler_flags", "persistence", "persistence_mask", "persistence_prefix", "persistence_engine", "one_packet", "quorum", "hysteresis", "sorry", "on_failure", "slow_start", "panic", "drain", "healthy_when", "load", "stateless", "receive"}, []string{"tunnel", "check", "real"}},

@@ -61,6 +61,8 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 	preempt := t.truth("preempt")
 	b.delay = t.duration("preempt_delay", preemptDelaySpan())
 	l.decodePriority(t, b)
+	vmac := t.truth("vmac")
+	b.VMAC = vmac.or(false)
 	addresses, complete := t.strings("addresses", vipLegal)
 	if len(addresses) > 255 {
 		t.found.add(addresses[255].place, problem{message: "more addresses than an advert can name", legal: "at most 255"})
@@ -75,6 +77,12 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 	b.notify = l.decodeNotify(t)
 	l.vipsUnknown = l.vipsUnknown || !complete
 	t.finish()
+	if _, unicast := t.values["peers"]; unicast && b.VMAC {
+		t.found.add(vmac.place, problem{
+			message: "with peers no advert shows the switches where the MAC address is",
+			legal:   "only without peers",
+		})
+	}
 	if b.delay.good && preempt.good && !preempt.value {
 		t.found.add(b.delay.place, problem{message: "no effect with preempt = false", legal: "leave one of the two out"})
 	}
@@ -90,6 +98,7 @@ func (l *loader) decodeVRRP(t *table) *vrrpBlock {
 		PreemptDelay:   b.delay.or(0),
 		Peers:          b.Peers,
 		MinTTL:         b.MinTTL,
+		VMAC:           b.VMAC,
 		GARP:           garp,
 		Track:          trackers(b.track),
 		Notify:         b.notify.Notify,

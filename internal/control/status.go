@@ -135,7 +135,19 @@ type RouterStatus struct {
 	Lateness  Milliseconds      `json:"latest_lateness_ms"`
 	MaxLate   Milliseconds      `json:"max_lateness_ms"`
 	Addresses []AddressStatus   `json:"addresses"`
-	Problem   string            `json:"problem,omitempty"`
+	// VirtualMAC is absent for a router that uses the interface's own MAC address.
+	VirtualMAC *VirtualMAC `json:"virtual_mac,omitempty"`
+	Problem    string      `json:"problem,omitempty"`
+}
+
+// VirtualMAC is the interface that has the MAC address of a virtual router, as the
+// kernel has it.
+type VirtualMAC struct {
+	Interface string `json:"interface"`
+	MAC       string `json:"mac,omitempty"` // absent if the interface is not there
+	// Up says whether it receives and answers; absent if it could not be read.
+	Up    *bool  `json:"up,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 // PeerStatus is the last advert that was heard from another router.

@@ -42,6 +42,7 @@ type work struct {
 type Applied struct {
 	Generation uint64
 	At         time.Time
+	Links      netif.VirtualLinkResult
 	Addresses  netif.AddressResult
 	// PutBack says how often within the last minute an address was put back that
 	// another program had removed.
@@ -51,10 +52,10 @@ type Applied struct {
 	Sync    ipvsctl.SyncResult
 	// Drift is the last time that somebody else had changed the IPVS table.
 	Drift Drift
-	// AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
+	// LinkErr, AddressErr, RoutingErr, TableErr and SyncErr are set where nothing could be
 	// read or done, SysctlErr where kernel parameters are not as they should be, and
 	// TimeoutErr where the timeouts of connections are not.
-	AddressErr, RoutingErr, TableErr, MarkErr, SyncErr, SysctlErr, TimeoutErr error
+	LinkErr, AddressErr, RoutingErr, TableErr, MarkErr, SyncErr, SysctlErr, TimeoutErr error
 }
 
 // ok reports whether the host is as desired.
@@ -64,8 +65,8 @@ func (a *Applied) ok() bool {
 
 // Err returns all that went wrong as one error, nil if nothing did.
 func (a *Applied) Err() error {
-	return errors.Join(a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr, a.SysctlErr, a.TimeoutErr,
-		a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
+	return errors.Join(a.LinkErr, a.AddressErr, a.RoutingErr, a.TableErr, a.MarkErr, a.SyncErr, a.SysctlErr, a.TimeoutErr,
+		a.Links.Err(), a.Addresses.Err(), a.Routing.Err(), a.Table.Err(), errors.Join(a.Sync.Failed...))
 }
 
 // applier has the host made as desired: one goroutine, one mailbox that keeps
@@ -84,6 +85,7 @@ type applier struct {
 	changed chan struct{} // guarded by mu; closed and replaced with each outcome
 	wake    chan struct{}
 
+	linked  bool // there may be links of ours; owned by run
 	marking bool // there may be rules of ours that mark packets; owned by run
 
 	epochs   map[arp.Target]time.Time // of what is announced; owned by run
@@ -102,7 +104,7 @@ type applier struct {
 
 func newApplier(host Host, record *record, syncs *syncRecord, log *slog.Logger, happened func(journal.Event)) *applier {
 	return &applier{
-		host: host, record: record, syncs: syncs, log: log, happened: happened, routed: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
+		host: host, record: record, syncs: syncs, log: log, happened: happened, routed: true, linked: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -185,6 +187,9 @@ func (a *applier) run(ctx context.Context) error {
 		settled := a.inForce.valid && !fresh
 		outcome := a.apply(bounded, current)
 		cancel()
+		if ctx.Err() != nil {
+			return nil // half of an application says nothing
+		}
 		if settled && a.sweep {
 			a.drifted(outcome.At, outcome.Table)
 		}
@@ -198,8 +203,8 @@ func (a *applier) run(ctx context.Context) error {
 	}
 }
 
-// apply follows the order of a takeover: IPVS entries, addresses, routes,
-// announcements. What is lost is no longer announced before its address goes.
+// apply follows the order of a takeover: IPVS entries, addresses, routes, links,
+// announcements. A link with a virtual MAC address that is lowered comes first. What is lost is no longer announced before its address goes.
 func (a *applier) apply(ctx context.Context, w work) Applied {
 	out := Applied{Generation: w.generation}
 	kept := maps.Clone(w.desired.Announce)
@@ -207,6 +212,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 	a.host.Announce(kept, false)
 
 	a.host.SetAttributes(w.desired.Attributes)
+	a.setLinks(ctx, w, &out)
 	a.setAddressesAndTable(ctx, w, &out)
 	back := a.fights.applied(time.Now(), w.desired.Addresses, out.Addresses)
 	out.PutBack = a.fights.counts(time.Now())
@@ -217,6 +223,7 @@ func (a *applier) apply(ctx context.Context, w work) Applied {
 		out.Routing, out.RoutingErr = a.host.SetRouting(ctx, w.desired.Routing)
 		a.routed = !w.desired.Routing.Empty() || out.RoutingErr != nil || len(out.Routing.Failed) > 0
 	}
+	a.raiseLinks(ctx, w, &out)
 	a.announce(w.desired, out)
 	out.Sync, out.SyncErr = a.setSync(ctx, w.sync)
 	out.SysctlErr = a.keepSysctls(w)
@@ -245,7 +252,10 @@ func (a *applier) announce(d Desired, out Applied) {
 	for _, f := range out.Addresses.Failed {
 		delete(announced, arp.Target{Interface: f.Address.Interface, Address: f.Address.Prefix.Addr()})
 	}
-	if out.AddressErr != nil {
+	for _, f := range out.Links.Failed {
+		maps.DeleteFunc(announced, func(t arp.Target, _ arp.Schedule) bool { return t.Interface == f.Name })
+	}
+	if out.AddressErr != nil || out.LinkErr != nil {
 		clear(announced) // whether they are there is not known
 	}
 	again := false
@@ -268,6 +278,9 @@ func (a *applier) publish(outcome Applied) {
 	close(a.changed)
 	a.changed = make(chan struct{})
 	a.mu.Unlock()
+	for _, what := range outcome.Links.Changed {
+		a.log.Info("virtual interface", "change", what)
+	}
 	for _, what := range outcome.Routing.Added {
 		a.log.Info("routing", "added", what)
 	}

@@ -37,6 +37,13 @@ func (d *Director) begin(ctx context.Context) error {
 	}
 	takeover, resume := d.siblings(ctx)
 	if !takeover {
+		links, err := takeLinksAway(ctx, d.Host)
+		if err != nil {
+			return err
+		}
+		for _, what := range links {
+			d.Log.Warn("took away what a dead node left", "virtual_interface", what)
+		}
 		result, err := d.Host.SetAddresses(ctx, nil)
 		if err != nil {
 			return fmt.Errorf("taking away addresses that were left: %w", err)

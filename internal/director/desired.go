@@ -30,6 +30,10 @@ type Role struct {
 	// the new master has announced them; Gave is when it began to give way.
 	Yielding bool
 	Gave     time.Time
+	// Muted is when the new master had announced addresses whose MAC address moves
+	// along; until this node lets go of them, which it does a little later, it
+	// receives for them and says nothing. Zero: not yet.
+	Muted time.Time
 	// Ceded is set in a hand-over on request, and after it until the router is
 	// master again.
 	Ceded bool
@@ -63,6 +67,8 @@ type Inputs struct {
 
 // Desired is what the host shall be like.
 type Desired struct {
+	// Links are those with the MAC addresses of virtual routers.
+	Links     []netif.VirtualLink
 	Addresses []netif.Address
 	// Attributes are those of the addresses that have any.
 	Attributes map[netif.Address]netif.Attributes
@@ -106,6 +112,7 @@ func Compute(in Inputs) Desired {
 			exchanges[v.Name] = true
 			d.Next = earlier(d.Next, end)
 		}
+		d.addLink(v, role)
 		if !role.Holds() {
 			continue
 		}
@@ -114,6 +121,11 @@ func Compute(in Inputs) Desired {
 			if role.State == vrrp.Master {
 				target := arp.Target{Interface: address.Interface, Address: address.Prefix.Addr()}
 				d.Announce[target] = schedule(v.GARP)
+				if link, any := virtualLink(v); any && address.Interface == link.Name {
+					moving := schedule(v.GARP)
+					moving.MovingMAC = true
+					d.Announce[target] = moving
+				}
 				d.Epochs[target] = role.Epoch
 			}
 		}
@@ -263,6 +275,9 @@ func Routers(cfg *config.Config) []vrrp.RouterConfig {
 		}
 		for _, prefix := range v.Addresses {
 			r.Addresses = append(r.Addresses, prefix.Addr())
+		}
+		if link, any := virtualLink(v); any {
+			r.Via = link.Name
 		}
 		routers = append(routers, r)
 	}

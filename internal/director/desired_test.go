@@ -181,7 +181,9 @@ func TestSysctls(t *testing.T) {
 		{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"},
 	}
 	forwarding := netif.Sysctl{Path: "net/ipv4/conf/eth0/forwarding", Value: "1"}
-	dr, nat, none := pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1")
+	dr, nat, none, vmac := pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1"), vmacConfig("lvs1")
+	vmac.Services = nil
+	below := []netif.Sysctl{{Path: "net/ipv4/conf/eth0/arp_ignore", Value: "1"}, {Path: "net/ipv4/conf/eth0/arp_announce", Value: "2"}}
 	nat.Services[0].Forward = "nat"
 	none.Services = nil
 	for name, c := range map[string]struct {
@@ -191,6 +193,7 @@ func TestSysctls(t *testing.T) {
 		"dr":          {dr, slices.Concat(redirects, connections)},
 		"nat":         {nat, slices.Concat(redirects, connections, []netif.Sysctl{forwarding})},
 		"no services": {none, nil},
+		"virtual MAC": {vmac, below},
 	} {
 		if got := Sysctls(c.config); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

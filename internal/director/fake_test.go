@@ -36,6 +36,7 @@ type fakeHost struct {
 	calls      []string // what was done, in order
 	addresses  []netif.PresentAddress
 	attributes map[netif.Address]netif.Attributes
+	links      []netif.VirtualLink // what there is
 	routing    netif.Routing
 	announced  map[arp.Target]arp.Schedule
 	sysctls    []netif.Sysctl
@@ -85,6 +86,60 @@ func (h *fakeHost) SetAddresses(_ context.Context, desired []netif.Address) (net
 	}
 	result.Present = slices.Clone(h.addresses)
 	return result, nil
+}
+
+func (h *fakeHost) PrepareLinks(_ context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var next []netif.VirtualLink
+	for _, l := range h.links {
+		i := slices.IndexFunc(desired, func(d netif.VirtualLink) bool { return d.Name == l.Name })
+		if i < 0 {
+			h.say("unlink %s", l.Name)
+			h.addresses = slices.DeleteFunc(h.addresses, func(p netif.PresentAddress) bool { return p.Interface == l.Name })
+			continue
+		}
+		if l.Up && !desired[i].Up {
+			h.say("lower %s", l.Name)
+			l.Up = false
+		}
+		if l.Up && l.Muted != desired[i].Muted {
+			h.say("%s muted: %v", l.Name, desired[i].Muted)
+		}
+		l.Muted = l.Up && desired[i].Muted
+		next = append(next, l)
+	}
+	for _, d := range desired {
+		if !slices.ContainsFunc(next, func(l netif.VirtualLink) bool { return l.Name == d.Name }) {
+			h.say("link %s", d.Name)
+			d.Up = false
+			next = append(next, d)
+		}
+	}
+	h.links = next
+	return netif.VirtualLinkResult{}, nil
+}
+
+func (h *fakeHost) RaiseLinks(_ context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, l := range h.links {
+		if !l.Up && slices.ContainsFunc(desired, func(d netif.VirtualLink) bool { return d.Name == l.Name && d.Up }) {
+			h.say("raise %s", l.Name)
+			h.links[i].Up = true
+		}
+	}
+	return netif.VirtualLinkResult{}, nil
+}
+
+func (h *fakeHost) Links(context.Context) ([]netif.Link, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var links []netif.Link
+	for i, l := range h.links {
+		links = append(links, netif.Link{Name: l.Name, Index: 100 + i, MAC: l.MAC[:], Up: l.Up, Virtual: true})
+	}
+	return links, nil
 }
 
 func (h *fakeHost) SetAttributes(attributes map[netif.Address]netif.Attributes) {

@@ -13,6 +13,12 @@ import (
 // Host is the machine as the director sees it. Methods that only read may be
 // called by many goroutines at once, the others by one.
 type Host interface {
+	// PrepareLinks makes the links with virtual MAC addresses those that are desired,
+	// but brings up none; RaiseLinks does that.
+	PrepareLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error)
+	RaiseLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error)
+	// Links reads the interfaces of the host.
+	Links(ctx context.Context) ([]netif.Link, error)
 	// SetAddresses makes the tagged addresses of the host those that are
 	// desired, removals first.
 	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)

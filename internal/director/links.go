@@ -47,6 +47,9 @@ func (n *linkNews) take() (links map[string]netif.EventKind, synced bool) {
 // event takes news from the watcher's goroutine. What is not known yet of an
 // interface is not told: the speaker must not lose a role to a guess.
 func (d *Director) event(e netif.Event) {
+	if e.Link.Virtual && (e.Kind == netif.LinkDown || e.Kind == netif.LinkGone) {
+		d.applier.kick()
+	}
 	switch e.Kind {
 	case netif.LinkUp, netif.LinkDown, netif.LinkGone, netif.Synced:
 		d.linkNews.put(e)

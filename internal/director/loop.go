@@ -25,7 +25,7 @@ const stopSlack = time.Second
 // loop is the one goroutine that owns the director's state.
 func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-chan os.Signal, ended <-chan error) error {
 	asked := ctx.Done()
-	var bound, yielded, undecided <-chan time.Time
+	var bound, yielded, muted, undecided <-chan time.Time
 	stop := func() {
 		if d.stopping {
 			return
@@ -51,6 +51,9 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 		if yielded == nil && d.yielding() {
 			yielded = time.After(yieldBound)
 		}
+		if at, any := d.nextMuted(); muted == nil && any {
+			muted = time.After(time.Until(at))
+		}
 		if undecided == nil && d.undecided() {
 			undecided = time.After(decideEvery)
 		}
@@ -68,6 +71,9 @@ func (d *Director) loop(ctx context.Context, orphaned <-chan struct{}, reload <-
 			// Those that began to yield after the timer get another turn of it.
 			yielded = nil
 			d.letGo(func(_ string, role Role) bool { return time.Since(role.Gave) >= yieldBound })
+		case now := <-muted:
+			muted = nil
+			d.letGo(func(_ string, role Role) bool { return !role.Muted.IsZero() && now.Sub(role.Muted) >= muteLinger })
 		case <-undecided:
 			undecided = nil
 			d.decide(time.Now())
@@ -302,7 +308,12 @@ func (d *Director) note(t vrrp.Transition) {
 	} else {
 		role.Gave = time.Now()
 	}
-	role.Yielding = d.yields(t, before)
+	if role.Yielding = d.yields(t, before); role.Yielding {
+		role.Muted = before.Muted
+		if role.Muted.IsZero() && d.moves(t.Router) && d.announcedByOther(t.Router, before) {
+			role.Muted = time.Now()
+		}
+	}
 	if t.To == vrrp.Master && t.From != vrrp.Master {
 		d.dropLeaver(t.Router)
 	}

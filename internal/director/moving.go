@@ -1,8 +1,6 @@
 package director
 
 import (
-	"cmp"
-
 	"github.com/haldir-lb/haldir/internal/config"
 	"github.com/haldir-lb/haldir/internal/netif"
 )
@@ -11,7 +9,7 @@ import (
 func heldBy(v config.VRRP) []netif.Address {
 	var all []netif.Address
 	for _, prefix := range v.Addresses {
-		all = append(all, netif.Address{Interface: v.Interface, Prefix: prefix})
+		all = append(all, netif.Address{Interface: device(v, prefix.Addr()), Prefix: prefix})
 	}
 	for _, e := range v.Also {
 		all = append(all, extraAddress(v, e))
@@ -20,7 +18,10 @@ func heldBy(v config.VRRP) []netif.Address {
 }
 
 func extraAddress(v config.VRRP, e config.Extra) netif.Address {
-	return netif.Address{Interface: cmp.Or(e.Interface, v.Interface), Prefix: e.Prefix}
+	if e.Interface != "" && e.Interface != v.Interface {
+		return netif.Address{Interface: e.Interface, Prefix: e.Prefix}
+	}
+	return netif.Address{Interface: device(v, e.Prefix.Addr()), Prefix: e.Prefix}
 }
 
 // attributes are those of the addresses of a router that have any.
@@ -30,6 +31,14 @@ func attributes(v config.VRRP) map[netif.Address]netif.Attributes {
 		with := netif.Attributes{Label: e.Label, Scope: e.Scope, Broadcast: e.Broadcast}
 		if with != (netif.Attributes{}) {
 			all[extraAddress(v, e)] = with
+		}
+	}
+	for _, a := range heldBy(v) {
+		// The way to the network is by the interface below.
+		if link, any := virtualLink(v); any && a.Interface == link.Name {
+			with := all[a]
+			with.NoRoute = true
+			all[a] = with
 		}
 	}
 	return all

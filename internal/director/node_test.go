@@ -87,6 +87,20 @@ func (h *mortalHost) SetAddresses(ctx context.Context, desired []netif.Address) 
 	return h.fakeHost.SetAddresses(ctx, desired)
 }
 
+func (h *mortalHost) PrepareLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	if !h.alive() {
+		return netif.VirtualLinkResult{}, errTest
+	}
+	return h.fakeHost.PrepareLinks(ctx, desired)
+}
+
+func (h *mortalHost) RaiseLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error) {
+	if !h.alive() {
+		return netif.VirtualLinkResult{}, errTest
+	}
+	return h.fakeHost.RaiseLinks(ctx, desired)
+}
+
 func (h *mortalHost) SetTable(ctx context.Context, desired ipvsctl.Table, owned func(ipvsctl.ServiceKey) bool) (ipvsctl.Result, error) {
 	if !h.alive() {
 		return ipvsctl.Result{}, errTest

@@ -93,7 +93,7 @@ func (v *view) unheard(d control.DirectorStatus) []netip.Addr {
 			continue
 		}
 		for _, prefix := range r.Addresses {
-			at := v.announced[arp.Target{Interface: r.Interface, Address: prefix.Addr()}].Last
+			at := v.announced[arp.Target{Interface: device(r, prefix.Addr()), Address: prefix.Addr()}].Last
 			told := v.now.Add(-d.Age.Duration())
 			if at.IsZero() || told.Sub(at) < hearTime {
 				continue

@@ -64,6 +64,8 @@ type view struct {
 	announcedErr error
 	addresses    []netif.PresentAddress
 	addressErr   error
+	links        []netif.Link
+	linksErr     error
 	table        ipvsctl.LiveTable
 	tableErr     error
 	syncs        []ipvsctl.SyncDaemon
@@ -103,6 +105,9 @@ func (d *Director) Status(ctx context.Context) (control.Status, error) {
 	kernel, cancel := context.WithTimeout(ctx, kernelBound)
 	defer cancel()
 	v.addresses, v.addressErr = d.Host.Addresses(kernel)
+	if slices.ContainsFunc(v.config.VRRP, func(r config.VRRP) bool { return r.VMAC }) {
+		v.links, v.linksErr = d.Host.Links(kernel)
+	}
 	if len(v.config.Services) > 0 {
 		v.table, v.tableErr = d.Host.Table(kernel)
 	}
@@ -181,7 +186,7 @@ func (v *view) status() control.Status {
 			s.Foreign = append(s.Foreign, key.String())
 		}
 	}
-	for what, err := range map[string]error{"virtual routers": v.speakerErr, "addresses": v.addressErr, "IPVS table": v.tableErr, "announcements": v.announcedErr, "connection sync": v.syncErr} {
+	for what, err := range map[string]error{"virtual routers": v.speakerErr, "addresses": v.addressErr, "interfaces": v.linksErr, "IPVS table": v.tableErr, "announcements": v.announcedErr, "connection sync": v.syncErr} {
 		if err != nil {
 			s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
 		}
@@ -231,6 +236,7 @@ func (v *view) router(r config.VRRP) control.RouterStatus {
 		status.Extra = i >= len(r.Addresses)
 		out.Addresses = append(out.Addresses, status)
 	}
+	out.VirtualMAC = v.virtualMAC(r)
 	v.tracking(&out, r)
 	return out
 }
@@ -488,6 +494,9 @@ func poolProblem(say func(string, ...any), what string, s control.ServiceStatus)
 func (v *view) routerProblems(say func(string, ...any), r control.RouterStatus) {
 	if r.Problem != "" {
 		say("virtual router %q: %s", r.Name, r.Problem)
+	}
+	if what := virtualMACProblem(r, v.roles[r.Name].Yielding); what != "" {
+		say("virtual router %q: %s", r.Name, what)
 	}
 	if second := r.SplitBrain; second != nil {
 		say("virtual router %q: split brain: %s is master too, by %s (since %s)", r.Name, second.With, second.Evidence, second.Since.Format(time.RFC3339))

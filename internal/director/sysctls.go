@@ -11,8 +11,9 @@ import (
 // Sysctls derives what forwarding needs of this host, in the order in which it
 // is to be set.
 func Sysctls(cfg *config.Config) []netif.Sysctl {
+	below := virtualSysctls(cfg)
 	if len(cfg.Services) == 0 {
-		return nil
+		return below
 	}
 	nat4, nat6 := false, false
 	for i := range cfg.Services {
@@ -30,7 +31,7 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	}
 	// A redirect would teach real servers and clients a way past the director.
 	// The kernel sends them if all OR the interface says so.
-	out := []netif.Sysctl{{Path: "net/ipv4/conf/all/send_redirects", Value: "0"}}
+	out := append(below, netif.Sysctl{Path: "net/ipv4/conf/all/send_redirects", Value: "0"})
 	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
 		out = append(out, netif.Sysctl{Path: "net/ipv4/conf/" + name + "/send_redirects", Value: "0"})
 	}

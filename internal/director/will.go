@@ -26,6 +26,7 @@ func willPath(runDir string) string { return filepath.Join(runDir, "will.json") 
 
 // CleanupHost is what Cleanup needs of the host.
 type CleanupHost interface {
+	PrepareLinks(ctx context.Context, desired []netif.VirtualLink) (netif.VirtualLinkResult, error)
 	Addresses(ctx context.Context) ([]netif.PresentAddress, error)
 	SetAddresses(ctx context.Context, desired []netif.Address) (netif.AddressResult, error)
 	SetRouting(ctx context.Context, desired netif.Routing) (netif.RoutingResult, error)
@@ -65,6 +66,14 @@ func Cleanup(ctx context.Context, runDir string, host CleanupHost, network vrrp.
 			}
 		}
 		wait.Wait()
+	}
+	// Addresses go with their links, and fall silent with them.
+	links, err := takeLinksAway(ctx, host)
+	errs = append(errs, err)
+	for _, what := range links {
+		log.Info("virtual interface", "change", what)
+	}
+	if len(left) > 0 {
 		result, err := host.SetAddresses(ctx, nil)
 		log.Info("took away the addresses that were left", "addresses", len(result.Removed))
 		errs = append(errs, err)

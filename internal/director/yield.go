@@ -37,10 +37,10 @@ func (d *Director) yields(t vrrp.Transition, before Role) bool {
 	}
 	switch t.Reason {
 	case vrrp.ReasonSuccessor, vrrp.ReasonHigherPriority, vrrp.ReasonHigherAddress, vrrp.ReasonSeniority, vrrp.ReasonGroupYielded:
-		return !d.announcedByOther(t.Router, before)
+		return !d.announcedByOther(t.Router, before) || d.lingers(t.Router, before)
 	case vrrp.ReasonStart:
 		// What replaces it after a reload has begun to listen.
-		return before.Yielding && !d.announcedByOther(t.Router, before)
+		return before.Yielding && (!d.announcedByOther(t.Router, before) || d.lingers(t.Router, before))
 	}
 	return false
 }
@@ -87,7 +87,8 @@ func (d *Director) claimed(c arp.Claim) {
 		}
 		break
 	}
-	d.letGo(func(name string, role Role) bool { return d.announcedByOther(name, role) })
+	d.mute(time.Now())
+	d.letGo(func(name string, role Role) bool { return role.Muted.IsZero() && d.announcedByOther(name, role) })
 }
 
 // letGo ends the yielding of the routers for which done returns true.

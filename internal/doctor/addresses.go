@@ -67,7 +67,7 @@ func (p *patient) hiddenAddress(a facts.Address) {
 	evidence := "ip address shows " + a.Address.String()
 	router, director := p.directs(a.Prefix.Addr())
 	switch {
-	case answers(link) && director && byUs(a) && a.Interface == router.Interface:
+	case answers(link) && director && byUs(a) && p.answersOn(router.Interface, a):
 		// As a director: directorAddresses has the rest.
 	case answers(link):
 		p.found("vip-on-segment", evidence,

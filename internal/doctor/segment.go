@@ -52,13 +52,24 @@ const (
 func (p *patient) segmentOf(v config.VRRP, addr netip.Addr) (string, bool) {
 	for _, a := range p.Host.Addresses {
 		link, ok := p.Host.Link(a.Interface)
-		if ok && link.Up && answers(link) && a.Prefix.Contains(addr) && a.Prefix.Bits() < a.Prefix.Addr().BitLen() {
+		if ok && link.Up && !link.Virtual && answers(link) && a.Prefix.Contains(addr) && a.Prefix.Bits() < a.Prefix.Addr().BitLen() {
 			return a.Interface, true
 		}
 	}
 	_, director := p.directs(addr)
 	link, ok := p.Host.Link(v.Interface)
 	return v.Interface, director && ok && link.Up && answers(link)
+}
+
+// answersOn reports whether this host answers for an address of its own on an
+// interface: from it, or from the one with a virtual MAC address above it.
+func (p *patient) answersOn(ifname string, a facts.Address) bool {
+	if a.Interface == ifname {
+		return true
+	}
+	above, ok := p.Host.Link(a.Interface)
+	link, there := p.Host.Link(ifname)
+	return ok && there && above.Virtual && above.Up && above.Parent == link.Index
 }
 
 func (p *patient) segment() {
@@ -81,7 +92,7 @@ func (p *patient) segment() {
 // owners judges who answered for a virtual address.
 func (p *patient) owners(ifname string, vip netip.Addr, directory *Directory) {
 	stations := p.Segment.Owners[facts.Question{Interface: ifname, Address: vip}]
-	here := slices.ContainsFunc(p.Host.Has(vip), func(a facts.Address) bool { return a.Interface == ifname })
+	here := slices.ContainsFunc(p.Host.Has(vip), func(a facts.Address) bool { return p.answersOn(ifname, a) })
 	var who []string
 	if here {
 		who = append(who, "this host")

@@ -29,6 +29,8 @@ type Attributes struct {
 	Label     string     // of IPv4; empty is the interface's name
 	Scope     string     // "global", "site", "link" or "host"; empty is what suits the interface
 	Broadcast netip.Addr // of IPv4; the zero value is the last address of the network
+	// NoRoute keeps the kernel from adding the route to the address's network.
+	NoRoute bool
 }
 
 // PresentAddress is an address that the kernel has.

@@ -79,7 +79,8 @@ func heldOf(a netlink.Addr) (heldAddress, bool) {
 	h.Ours = h.Proto == Protocol
 	h.secondary = prefix.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY != 0
 	h.peer, _ = prefixOf(a.Peer)
-	h.has = Attributes{Label: a.Label, Scope: scopeNames[a.Scope], Broadcast: addrOf(a.Broadcast)}
+	h.has = Attributes{Label: a.Label, Scope: scopeNames[a.Scope], Broadcast: addrOf(a.Broadcast),
+		NoRoute: a.Flags&unix.IFA_F_NOPREFIXROUTE != 0}
 	return h, true
 }
 
@@ -115,6 +116,9 @@ func (host) add(link Link, prefix netip.Prefix, with Attributes) error {
 		// Deprecated for good: no connection of this host's own begins with an
 		// address that moves, unless its program asks for it (RFC 6724, rule 3).
 		addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
+	}
+	if with.NoRoute {
+		addr.Flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	addr.LinkIndex, addr.Label = link.Index, with.Label
 	for scope, name := range scopeNames {

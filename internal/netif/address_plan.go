@@ -70,7 +70,7 @@ func planAddresses(desired []Address, actual addressTable) addressPlan {
 
 // suits reports whether an address has the attributes that it is to have.
 func (a Attributes) suits(want Attributes, link Link) bool {
-	return a.Label == cmp.Or(want.Label, a.defaultLabel(link)) && (want.Scope == "" || a.Scope == want.Scope) &&
+	return a.NoRoute == want.NoRoute && a.Label == cmp.Or(want.Label, a.defaultLabel(link)) && (want.Scope == "" || a.Scope == want.Scope) &&
 		(!want.Broadcast.IsValid() || a.Broadcast == want.Broadcast)
 }
 

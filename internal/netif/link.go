@@ -16,7 +16,9 @@ type Link struct {
 	MAC      net.HardwareAddr
 	MTU      int    // bytes
 	Master   int    // index of the bridge, bond or VRF that it belongs to, 0 if none
+	Parent   int    // index of the interface below it, 0 if none
 	Type     string // as `ip -d link` names it: "device", "veth", "bridge", "ipip"...
+	Virtual  bool   // made by us, see VirtualLink
 }
 
 // Running reports whether frames can pass: administratively up, with carrier.

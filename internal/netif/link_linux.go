@@ -48,6 +48,12 @@ func Links(ctx context.Context) ([]Link, error) {
 	return links, nil
 }
 
+// virtual reports whether a link is one that we made.
+func virtual(l netlink.Link) bool {
+	m, ok := l.(*netlink.Macvlan)
+	return ok && m.Group == virtualGroup && m.Mode == netlink.MACVLAN_MODE_BRIDGE
+}
+
 func linkOf(l netlink.Link) Link {
 	const carrier = unix.IFF_LOWER_UP | unix.IFF_RUNNING
 	attrs := l.Attrs()
@@ -61,6 +67,8 @@ func linkOf(l netlink.Link) Link {
 		MAC:      attrs.HardwareAddr,
 		MTU:      attrs.MTU,
 		Master:   attrs.MasterIndex,
+		Parent:   attrs.ParentIndex,
 		Type:     l.Type(),
+		Virtual:  virtual(l),
 	}
 }

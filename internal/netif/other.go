@@ -35,6 +35,17 @@ func Connections(context.Context) ([]Connection, error) { return nil, errOtherSy
 // RouteTo asks the kernel by which way it would send; on Linux alone.
 func RouteTo(context.Context, netip.Addr, netip.Addr) (Route, error) { return Route{}, errOtherSystem }
 
+type kernelLinks struct{}
+
+func (kernelLinks) links(context.Context) ([]Link, error) { return nil, errOtherSystem }
+func (kernelLinks) add(Link, VirtualLink) error           { return errOtherSystem }
+func (kernelLinks) remove(int) error                      { return errOtherSystem }
+func (kernelLinks) setUp(int, bool) error                 { return errOtherSystem }
+func (kernelLinks) muted(int) (bool, error)               { return false, errOtherSystem }
+func (kernelLinks) mute(int, bool) error                  { return errOtherSystem }
+func (kernelLinks) readSysctl(string) (string, error)     { return "", errOtherSystem }
+func (kernelLinks) writeSysctl(string, string) error      { return errOtherSystem }
+
 // lockDirectory does nothing: there are no sysctls to guard.
 func lockDirectory(string) (unlock func(), err error) { return nil, errOtherSystem }
 

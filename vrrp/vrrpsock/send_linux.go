@@ -38,8 +38,40 @@ func (p *port) Send(source netip.Addr, messages [][]byte) (int, error) {
 	return p.write(source)
 }
 
-// SendTo implements vrrp.Port likewise.
+// SendTo implements vrrp.Port likewise. What cannot go out by the interface of a
+// virtual MAC address goes as if it had none.
 func (p *port) SendTo(source netip.Addr, messages []vrrp.Outgoing) (int, error) {
+	for sent := 0; sent < len(messages); {
+		rest := messages[sent:]
+		if rest[0].Via == "" {
+			n, err := p.sendTo(source, rest[:stretch(rest)])
+			if sent += n; err != nil || n == 0 {
+				return sent, err
+			}
+			continue
+		}
+		n := p.frames.send(source, rest[:stretch(rest)])
+		if n == 0 {
+			if n, err := p.sendTo(source, rest[:1]); err != nil || n == 0 {
+				return sent, err
+			}
+			n = 1
+		}
+		sent += n
+	}
+	return len(messages), nil
+}
+
+// stretch is how many messages from the first on go the same way.
+func stretch(messages []vrrp.Outgoing) int {
+	n := 1
+	for n < len(messages) && (messages[n].Via == "") == (messages[0].Via == "") {
+		n++
+	}
+	return n
+}
+
+func (p *port) sendTo(source netip.Addr, messages []vrrp.Outgoing) (int, error) {
 	s := &p.sender
 	s.from(source, p.index)
 	s.buffers, s.messages = s.buffers[:0], s.messages[:0]
@@ -55,6 +87,9 @@ func (p *port) SendTo(source netip.Addr, messages []vrrp.Outgoing) (int, error) 
 // peer returns the address in the form of package net, which would be garbage if
 // it were made anew for each advert.
 func (s *sender) peer(a netip.Addr) *net.IPAddr {
+	if !a.IsValid() {
+		return s.group
+	}
 	known := s.peers[a]
 	if known == nil {
 		known = &net.IPAddr{IP: a.AsSlice()}

@@ -35,6 +35,7 @@ type port struct {
 	raw    syscall.RawConn
 
 	sender   sender
+	frames   frames
 	receiver receiver
 	chosen   netip.Addr // source address; belongs to the caller of Source
 }
@@ -135,7 +136,7 @@ func (p *port) prepare() error {
 	}
 	p.sender.init(p.family)
 	p.receiver.init(p.family)
-	return nil
+	return p.frames.open(p.family)
 }
 
 // option is one thing to set before the first advert.
@@ -157,4 +158,7 @@ func (p *port) Listen(vrids vrrp.VRIDs) error {
 }
 
 // Close implements vrrp.Port.
-func (p *port) Close() error { return p.conn.Close() }
+func (p *port) Close() error {
+	p.frames.close()
+	return p.conn.Close()
+}

@@ -170,14 +170,20 @@ func (p *port) Source(exclude []netip.Addr) (netip.Addr, error) {
 }
 
 func (p *port) Send(source netip.Addr, messages [][]byte) (int, error) {
-	return p.send(source, len(messages), func(i int) (netip.Addr, []byte) { return p.family.Group(), messages[i] })
+	return p.send(source, len(messages), func(i int) vrrp.Outgoing { return vrrp.Outgoing{To: p.family.Group(), Message: messages[i]} })
 }
 
 func (p *port) SendTo(source netip.Addr, messages []vrrp.Outgoing) (int, error) {
-	return p.send(source, len(messages), func(i int) (netip.Addr, []byte) { return messages[i].To, messages[i].Message })
+	return p.send(source, len(messages), func(i int) vrrp.Outgoing {
+		o := messages[i]
+		if !o.To.IsValid() {
+			o.To = p.family.Group()
+		}
+		return o
+	})
 }
 
-func (p *port) send(source netip.Addr, n int, message func(i int) (to netip.Addr, octets []byte)) (int, error) {
+func (p *port) send(source netip.Addr, n int, message func(i int) vrrp.Outgoing) (int, error) {
 	l := p.host.lan
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,11 +199,11 @@ func (p *port) send(source netip.Addr, n int, message func(i int) (to netip.Addr
 		return n, nil
 	}
 	for i := range n {
-		to, octets := message(i)
-		if err := p.host.failTo[to]; err != nil {
+		o := message(i)
+		if err := p.host.failTo[o.To]; err != nil {
 			return i, err
 		}
-		l.send(p.host, source, to, octets)
+		l.send(p.host, source, o)
 	}
 	return n, nil
 }

@@ -21,6 +21,7 @@ type Frame struct {
 	At          time.Time
 	Source      netip.Addr
 	Destination netip.Addr
+	Via         string // the interface asked for, see vrrp.RouterConfig
 	Message     []byte
 }
 
@@ -112,9 +113,10 @@ func (l *LAN) Inject(d vrrp.Datagram) {
 }
 
 // send passes a message on; the caller holds the lock.
-func (l *LAN) send(from *Host, source, destination netip.Addr, message []byte) {
+func (l *LAN) send(from *Host, source netip.Addr, o vrrp.Outgoing) {
+	destination, message := o.To, o.Message
 	if l.tap != nil {
-		l.tap(Frame{From: from.name, At: time.Now(), Source: source, Destination: destination, Message: slices.Clone(message)})
+		l.tap(Frame{From: from.name, At: time.Now(), Source: source, Destination: destination, Via: o.Via, Message: slices.Clone(message)})
 	}
 	d := vrrp.Datagram{Source: source, Destination: destination, TTL: 255, Payload: message}
 	for _, to := range l.hosts {
