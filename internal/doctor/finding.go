@@ -40,7 +40,7 @@ type Kind struct {
 
 // Kinds returns every kind of finding, in the order of the examination.
 func Kinds() []Kind {
-	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds, segmentKinds, machineKinds, tunnelKinds, markKinds, peerKinds)
+	return slices.Concat(addressKinds, arpKinds, forwardingKinds, pathKinds, reachKinds, kernelKinds, firewallKinds, segmentKinds, machineKinds, tunnelKinds, markKinds, continuityKinds, peerKinds)
 }
 
 // kindOf returns the kind with this id, which has to exist.
@@ -67,6 +67,7 @@ func Examine(in Input) []Finding {
 	p.machine()
 	p.tunnels()
 	p.marks()
+	p.continuity()
 	p.peers()
 	slices.SortStableFunc(p.findings, func(a, b Finding) int {
 		return cmp.Compare(ranks[a.Severity], ranks[b.Severity])

@@ -181,7 +181,19 @@ var ipvsFaults = []fault{
 		"a clock that nobody sets", clocked(director), "dr", clock(unix.STA_UNSYNC),
 		[]string{"clock-unsynchronised"}, "the clock is not synchronised", "STA_UNSYNC",
 	},
+	{"connections told as configured", told(51), "dr", func(*ward) {}, nil, "", ""},
+	{
+		"connections told to another pair", told(52), "dr", func(*ward) {},
+		[]string{"sync-daemon", "sync-daemon"}, "the kernel does not synchronise connections as configured",
+		"the master daemon has interface eth0, id 52, group 224.0.0.81, port 8848; the configuration says interface eth0, id 51,",
+	},
+	{"a stateless service", stateless, "dr", set("net/ipv4/vs/sloppy_tcp", "1"), nil, "", ""},
+	{
+		"a stateless service, and first packets alone are scheduled", stateless, "dr", set("net/ipv4/vs/sloppy_tcp", "0"),
+		[]string{"sloppy-off"}, "service web is stateless, and the kernel schedules first packets alone", "net.ipv4.vs.sloppy_tcp = 0",
+	},
 	{"a healthy tunnel", wrapped, "tun", func(*ward) {}, nil, "", ""},
+	{"a healthy tunnel by GRE", wrapped, "gre", func(*ward) {}, nil, "", ""},
 	{
 		"a tunnel with a strict reverse path filter", wrapped, "tun", set("net/ipv4/conf/tunl0/rp_filter", "1"),
 		[]string{"rp-filter-tunnel"}, "rp_filter is strict on tunl0, by which packets for 192.0.2.100 come", "net.ipv4.conf.tunl0.rp_filter = 1",

@@ -32,6 +32,9 @@ type Host struct {
 	// Table is what IPVS holds; HasIPVS says whether the kernel offers it.
 	Table   ipvsctl.LiveTable
 	HasIPVS bool
+	// SyncDaemons are those of the kernel that synchronise connections; nil if they
+	// were not read.
+	SyncDaemons []ipvsctl.SyncDaemon
 	// Rivals are programs that do what a director does, in this network namespace:
 	// their names, sorted.
 	Rivals []string

@@ -15,6 +15,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/firewall"
 	"github.com/haldir-lb/haldir/internal/netif"
+	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvsnl"
 )
 
@@ -141,6 +142,13 @@ func (h *Host) readTable(ctx context.Context) error {
 	}
 	defer func() { _ = handle.Close() }()
 	h.Table, err = handle.Read(ctx)
+	if err != nil {
+		return err
+	}
+	h.SyncDaemons, err = handle.SyncDaemons(ctx)
+	if h.SyncDaemons == nil {
+		h.SyncDaemons = []ipvsctl.SyncDaemon{}
+	}
 	return err
 }
 
@@ -171,7 +179,7 @@ var sysctlKeys = map[string][]string{
 var sysctlPaths = []string{
 	"net/ipv4/ip_forward",
 	"net/ipv4/vs/conntrack", "net/ipv4/vs/conn_reuse_mode", "net/ipv4/vs/expire_nodest_conn",
-	"net/ipv4/vs/expire_quiescent_template", "net/ipv4/vs/sloppy_tcp",
+	"net/ipv4/vs/expire_quiescent_template", "net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/sloppy_sctp",
 	"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max",
 }
 
