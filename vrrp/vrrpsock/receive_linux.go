@@ -2,8 +2,10 @@ package vrrpsock
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,18 +28,31 @@ type receiver struct {
 	beside  []beside // IPv6 only
 	n       int
 	errno   unix.Errno
-	call    func(fd uintptr) bool // bound once: a closure for each call would be garbage
+	// Bound once, since a closure for each call would be garbage: call receives what
+	// is there by take, and reports false if there is nothing.
+	call func(uintptr) bool
+	take func(fd uintptr)
+	some bool
 }
 
-func (r *receiver) init(family vrrp.Family) { r.family, r.call = family, r.recvmmsg }
+func (r *receiver) init(family vrrp.Family, socket syscall.RawConn) {
+	r.family = family
+	r.take = func(fd uintptr) { r.some = r.recvmmsg(fd) }
+	r.call = func(uintptr) bool {
+		if err := socket.Control(r.take); err != nil {
+			r.errno, r.n, r.some = unix.EBADF, 0, true
+		}
+		return r.some
+	}
+}
 
 // Receive implements vrrp.Port with recvmmsg(2).
 func (p *port) Receive(into []vrrp.Datagram) (int, error) {
 	r := &p.receiver
 	for {
 		r.lend(into)
-		if err := p.raw.Read(r.call); err != nil {
-			return 0, err // says net.ErrClosed after Close
+		if err := p.quiet.poll.Read(r.call); err != nil || r.errno == unix.EBADF {
+			return 0, fmt.Errorf("receiving on %s: %w", p.ifname, net.ErrClosed)
 		}
 		if r.errno != 0 {
 			return 0, fmt.Errorf("receiving on %s: %w", p.ifname, os.NewSyscallError("recvmmsg", r.errno))

@@ -30,7 +30,8 @@ type port struct {
 	ifname string
 	family vrrp.Family
 	index  int
-	conn   net.PacketConn
+	conn   net.PacketConn // until it is prepared
+	quiet  *quiet         // from then on
 	packet packetConn
 	raw    syscall.RawConn
 
@@ -134,9 +135,22 @@ func (p *port) prepare() error {
 			return fmt.Errorf("%s: %w", o.name, err)
 		}
 	}
+	if err := p.frames.open(p.family); err != nil {
+		return err
+	}
+	// From here on adverts are sent and received.
+	conn := p.conn.(*net.IPConn)
+	if p.quiet, err = newQuiet(conn); err != nil {
+		p.frames.close()
+		return err
+	}
+	if p.raw, err = p.quiet.socket.SyscallConn(); err != nil {
+		return errors.Join(err, p.Close())
+	}
+	p.packet = p.quiet.packets(conn, p.family)
 	p.sender.init(p.family)
-	p.receiver.init(p.family)
-	return p.frames.open(p.family)
+	p.receiver.init(p.family, p.raw)
+	return nil
 }
 
 // option is one thing to set before the first advert.
@@ -160,5 +174,5 @@ func (p *port) Listen(vrids vrrp.VRIDs) error {
 // Close implements vrrp.Port.
 func (p *port) Close() error {
 	p.frames.close()
-	return p.conn.Close()
+	return p.quiet.close()
 }
