@@ -45,18 +45,22 @@ before anything on the host is touched.`,
 	return cmd
 }
 
+// examinedVariable marks a process that has found the configuration good and the
+// host fit. It begins anew as itself then, since the supervisor needs a twentieth
+// of the memory that reading the configuration takes and that no collection gives
+// back as a whole.
+const examinedVariable = "HALDIR_EXAMINED"
+
 func (s *settings) run(ctx context.Context) error {
 	log := newLogger(s.stderr, "supervisor")
-	cfg, err := s.load(true)
-	if err != nil {
-		return usage(err)
+	if os.Getenv(examinedVariable) == "" {
+		if err := s.examine(ctx, log); err != nil {
+			return usage(err)
+		}
+		err := syscall.Exec(program(), os.Args, append(os.Environ(), examinedVariable+"=1"))
+		log.Warn("going on with the memory that reading the configuration took", "error", err)
 	}
-	for _, warning := range cfg.Warnings {
-		log.Warn(warning.Error())
-	}
-	if err := s.preflight(ctx, cfg); err != nil {
-		return usage(err)
-	}
+	_ = os.Unsetenv(examinedVariable)
 
 	if err := os.MkdirAll(s.runDir, 0o755); err != nil {
 		return problem(fmt.Errorf("making the run directory: %w", err))
@@ -103,6 +107,19 @@ func (s *settings) run(ctx context.Context) error {
 		return problem(err)
 	}
 	return nil
+}
+
+// examine reads the configuration and finds out whether this host can do what it
+// asks.
+func (s *settings) examine(ctx context.Context, log *slog.Logger) error {
+	cfg, err := s.load(true)
+	if err != nil {
+		return err
+	}
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning.Error())
+	}
+	return s.preflight(ctx, cfg)
 }
 
 // preflight finds out whether this host can do what the configuration asks. It

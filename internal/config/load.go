@@ -51,18 +51,20 @@ type loader struct {
 	found findings
 	host  host
 
-	node     field[string]
-	vrrp     []*vrrpBlock
-	groups   []*groupBlock
-	services []*serviceBlock
-	sync     *syncBlock // nil: there is none
-	timeouts Timeouts
-	api      API
-	markBase field[int64]
-	pending  []*table // [[service]] tables, read when the virtual addresses are known
-	tables   map[string]place
-	parts    *parts
-	holder   map[netip.Addr]string // see holders
+	node field[string]
+	vrrp []*vrrpBlock
+	// priorities is the last table of priorities that was read.
+	priorities map[string]uint8
+	groups     []*groupBlock
+	services   []*serviceBlock
+	sync       *syncBlock // nil: there is none
+	timeouts   Timeouts
+	api        API
+	markBase   field[int64]
+	pending    []*table // [[service]] tables, read when the virtual addresses are known
+	tables     map[string]place
+	parts      *parts
+	holder     map[netip.Addr]string // see holders
 
 	// elsewhere has the names of services that are not in the sources, because they
 	// are as they were when they were checked.

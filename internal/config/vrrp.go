@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -163,6 +164,11 @@ func (l *loader) decodePriorities(v value, data map[string]any, b *vrrpBlock) {
 			b.byNode[node] = f
 		}
 	}
+	// A thousand blocks have the same table mostly, and one map then.
+	if maps.Equal(b.Priorities.ByNode, l.priorities) {
+		b.Priorities.ByNode = l.priorities
+	}
+	l.priorities = b.Priorities.ByNode
 }
 
 func (l *loader) decodeGARP(t *table) GARP {

@@ -2,6 +2,7 @@ package director
 
 import (
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/peer"
 	"github.com/haldir-lb/haldir/vrrp"
 )
 
@@ -15,11 +16,12 @@ type index struct {
 	byBlock map[string][]string // names of routers
 	own     []vrrp.RouterConfig // as Routers derives them
 	groups  map[string][]string // names of routers by VRRP.Group
+	paths   []peer.Path         // to the other directors
 }
 
 func newIndex(c *config.Config) *index {
 	x := &index{
-		of: c, routers: c.Routers(), own: Routers(c),
+		of: c, routers: c.Routers(), own: Routers(c), paths: peerPaths(c),
 		byName: map[string]int{}, byBlock: map[string][]string{}, groups: map[string][]string{},
 	}
 	for i, v := range x.routers {

@@ -52,7 +52,7 @@ func (d *Director) tellPeers(now time.Time) {
 		}
 		return
 	}
-	d.Peers.Send(peerPaths(d.config), datagrams)
+	d.Peers.Send(d.index().paths, datagrams)
 }
 
 // heardPeer takes a datagram. One who has begun, or has another address, is told at
@@ -97,7 +97,10 @@ func (d *Director) message(now time.Time) peer.Message {
 		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
 		Targets: len(d.probes.users), Serves: d.serves(),
 	}
-	for _, v := range d.config.Routers() {
+	x := d.index()
+	m.Routers = make([]peer.Router, 0, len(x.routers))
+	for i := range x.routers {
+		v := &x.routers[i]
 		m.Routers = append(m.Routers, peer.Router{Name: v.Name, State: d.roles[v.Name].State.String(), Priority: v.Priority})
 	}
 	for address, c := range d.claims {

@@ -17,7 +17,7 @@ const (
 	trimFrom = 1 << 20
 	// collectAt is the growth of the heap in percent at which garbage is collected,
 	// but in the checker, which may have much to do.
-	collectAt = 40
+	collectAt = 25
 )
 
 // StaySmall keeps a process from holding memory that it needed once: what reading
@@ -34,12 +34,11 @@ func StaySmall(ctx context.Context, role Role, log *slog.Logger) {
 			return
 		case <-time.After(wait):
 		}
-		if wait != settleAfter && idle() < trimFrom {
-			continue
+		if wait == settleAfter || idle() >= trimFrom {
+			debug.FreeOSMemory()
 		}
-		debug.FreeOSMemory()
-		if err := forgetStart(); err != nil {
-			log.Debug("giving back what only the start needed of the program", "error", err)
+		if err := unmapProgram(); err != nil {
+			log.Debug("giving back what is not used of the program", "error", err)
 		}
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetStart unmaps the pages of the program itself, of which most processes use
-// a small part after their start. The kernel maps what is used again from its
-// cache. Only what nobody can write to is given back.
-func forgetStart() error {
+// unmapProgram unmaps the pages of the program itself, of which each process uses
+// a small part once it has started. The kernel maps what is used again from its
+// cache, a few hundred faults. Only what nobody can write to is given back.
+func unmapProgram() error {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return err

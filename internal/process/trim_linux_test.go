@@ -22,9 +22,9 @@ func residentOf(t *testing.T) int {
 }
 
 // The process goes on as before, with less of the program mapped.
-func TestWhatOnlyTheStartNeededIsGivenBack(t *testing.T) {
+func TestWhatIsNotUsedOfTheProgramIsGivenBack(t *testing.T) {
 	before := residentOf(t)
-	if err := forgetStart(); err != nil {
+	if err := unmapProgram(); err != nil {
 		t.Fatal(err)
 	}
 	if after := residentOf(t); after >= before {
