@@ -15,6 +15,13 @@ const (
 	// batchesPerLink is how many receives may be under way to the loop. What is
 	// beyond that waits in the socket's buffer.
 	batchesPerLink = 2
+	// Who wakes the reader more than floodWakes times within floodSpan sends more
+	// than any set of routers: from then on it is heard floodPause late, many packets
+	// at once, and cannot take the processor from everybody else.
+	floodWakes = 32
+	floodEnds  = 4 // or fewer
+	floodSpan  = 10 * time.Millisecond
+	floodPause = time.Millisecond
 )
 
 // run keeps the interface open until ctx ends. Opening sockets and reading
@@ -107,6 +114,8 @@ func (k *keeper) read(ctx context.Context, port Port) error {
 		}
 		free <- b
 	}
+	var span time.Time // its beginning
+	wakes, flooded := 0, false
 	for {
 		var b *batch
 		select {
@@ -118,10 +127,19 @@ func (k *keeper) read(ctx context.Context, port Port) error {
 		if b.n, err = port.Receive(b.datagrams); err != nil {
 			return fmt.Errorf("receiving on %s: %w", k.name, err)
 		}
+		full := b.n == len(b.datagrams)
 		select {
 		case k.batches <- b:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if now := time.Now(); now.Sub(span) > floodSpan {
+			// While it pauses each time, it wakes about ten times.
+			flooded = wakes > floodWakes || flooded && wakes > floodEnds
+			span, wakes = now, 0
+		}
+		if wakes++; (flooded || wakes > floodWakes) && !full {
+			time.Sleep(floodPause)
 		}
 	}
 }
