@@ -167,14 +167,19 @@ func (p *pair) servedBy(i int) {
 	name, good := p.nodes[i].Name, 0
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	p.must(p.client.Until(ctx, "udp", "answers by "+name+" alone", func(t traffic.Tick) bool {
+	var last traffic.Tick
+	err := p.client.Until(ctx, "udp", "answers by "+name+" alone", func(t traffic.Tick) bool {
+		last = t
 		if t.Sent == 0 || t.Answered[name] != t.Sent {
 			good = 0
 			return false
 		}
 		good++
 		return good == 3
-	}))
+	})
+	if err != nil {
+		p.Fatalf("%s: %v: of %d requests, answered: %v", p.of(), err, last.Sent, last.Answered)
+	}
 }
 
 func (p *pair) mark(phase string) {
@@ -182,7 +187,7 @@ func (p *pair) mark(phase string) {
 	p.must(p.client.Mark(p.ctx, phase))
 }
 
-// account ends the client and hands each phase whose name begins so to add.
+// account ends the client and returns what became of its requests.
 func (p *pair) account() []traffic.Report {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)

@@ -115,8 +115,10 @@ func (m *many) keepalived(binary, node string) *program {
 	return begin(m.B, m.inside(node), m.logPath(node), keepalivedArguments(binary, conf)...)
 }
 
-// keepalivedArguments run it in the foreground, VRRP only.
+// keepalivedArguments run it in the foreground, VRRP only. What a killed one left
+// would not be there after a boot.
 func keepalivedArguments(binary, conf string) []string {
+	_, _ = os.Remove(conf+".pid"), os.Remove(conf+".vrrp.pid")
 	return []string{binary, "--dont-fork", "--log-console", "--vrrp", "--use-file", conf, "--pid", conf + ".pid", "--vrrp_pid", conf + ".vrrp.pid"}
 }
 
