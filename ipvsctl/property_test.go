@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/haldir-lb/haldir/ipvsctl"
@@ -246,6 +247,43 @@ func TestKeyTextRoundTrips(t *testing.T) {
 		k := drawKey(t)
 		if back, err := ipvsctl.ParseServiceKey(k.String()); err != nil || back != k {
 			t.Fatalf("ParseServiceKey(%q) = %v, %v", k, back, err)
+		}
+	})
+}
+
+// TestAnyFailuresAreOvercome: whatever operations fail for a while, what can be done
+// is done, and as soon as the causes are gone the table is as desired.
+func TestAnyFailuresAreOvercome(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fake := load(t, drawTable(t, "live"))
+		r := ipvsctl.NewReconciler(fake)
+		for range rapid.IntRange(1, 3).Draw(t, "cycles") {
+			desired := drawTable(t, "desired")
+			fails := rapid.SliceOfN(rapid.Bool(), 16, 16).Draw(t, "fails")
+			i := 0
+			fake.Refuse(func(ipvsctl.Op) error {
+				i++
+				if fails[i%len(fails)] {
+					return unix.EBUSY
+				}
+				return nil
+			})
+			result, err := r.Reconcile(t.Context(), desired, ownsAll)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest := ipvsctl.Plan(desired, read(t, fake), ownsAll)
+			if len(result.Failed) != len(rest) {
+				t.Fatalf("%d failures are shown, and %d operations are lacking", len(result.Failed), len(rest))
+			}
+			fake.Refuse(nil)
+			if result, err = r.Reconcile(t.Context(), desired, ownsAll); err != nil || result.Err() != nil {
+				t.Fatalf("without failures: %v, %v", err, result.Err())
+			}
+			wantTable(t, desired, read(t, fake))
+			if again, err := r.Reconcile(t.Context(), desired, ownsAll); err != nil || len(again.Ops) != 0 {
+				t.Fatalf("once more: %v, %v", again.Ops, err)
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/haldir-lb/haldir/ipvsctl"
 	"github.com/haldir-lb/haldir/ipvsctl/ipvstest"
@@ -243,4 +244,54 @@ func (l *losing) Apply(ctx context.Context, ops []ipvsctl.Op) []error {
 		errs[i] = ipvsctl.ErrOutcomeUnknown
 	}
 	return errs
+}
+
+// TestABusyEntryIsNamedAndFollowsLater: EBUSY is no reason to give up the others.
+func TestABusyEntryIsNamedAndFollowsLater(t *testing.T) {
+	desired := ipvstest.Pools(3, 2)
+	fake := ipvstest.NewFake()
+	busy := desired[1].Dests[0].Key
+	fake.Refuse(func(op ipvsctl.Op) error {
+		if op.Service.Key == desired[1].Key && op.Dest.Key == busy {
+			return unix.EBUSY
+		}
+		return nil
+	})
+	r := ipvsctl.NewReconciler(fake)
+	result, err := r.Reconcile(t.Context(), desired, nil)
+	want := "adding destination 198.51.100.1:80 to service tcp 10.0.0.2:80: device or resource busy"
+	if err != nil || len(result.Failed) != 1 || result.Failed[0].Error() != want || !errors.Is(result.Err(), unix.EBUSY) {
+		t.Errorf("Reconcile = %v, %v, want %q alone", result.Failed, err, want)
+	}
+	fake.Refuse(nil)
+	if result, err = r.Reconcile(t.Context(), desired, nil); err != nil || result.Err() != nil || len(result.Ops) != 1 {
+		t.Errorf("later: %v, %v, %v, want the one operation", result.Ops, result.Err(), err)
+	}
+}
+
+// TestAForeignServiceWithOurKeyIsAdopted: it becomes the desired one in place, and its
+// counters go on.
+func TestAForeignServiceWithOurKeyIsAdopted(t *testing.T) {
+	desired := ipvstest.Pools(1, 2)
+	theirs := ipvstest.Pools(1, 1)
+	theirs[0].Scheduler = "sh"
+	theirs[0].Dests[0].Weight = 99
+	fake := ipvstest.NewFake()
+	if errs := fake.Apply(t.Context(), ipvsctl.Plan(theirs, nil, nil)); errs != nil {
+		t.Fatal(errs)
+	}
+	fake.Traffic(theirs[0].Key, theirs[0].Dests[0].Key, 7)
+	fake.Log()
+	result, err := ipvsctl.NewReconciler(fake).Reconcile(t.Context(), desired, nil)
+	if err != nil || result.Err() != nil || len(result.Foreign) != 0 {
+		t.Fatalf("Reconcile = %v, %v, foreign %v", err, result.Err(), result.Foreign)
+	}
+	want := []ipvsctl.OpKind{ipvsctl.UpdateService, ipvsctl.AddDest, ipvsctl.UpdateDest}
+	var got []ipvsctl.OpKind
+	for _, op := range fake.Log() {
+		got = append(got, op.Kind)
+	}
+	if !slices.Equal(got, want) || result.Live[0].Stats.Conns != 7 {
+		t.Errorf("it took %v, and %d connections are counted; want %v and 7", got, result.Live[0].Stats.Conns, want)
+	}
 }

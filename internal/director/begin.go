@@ -68,6 +68,7 @@ func (d *Director) begin(ctx context.Context) error {
 			return err
 		}
 		d.adoptPool(live, d.config.Services)
+		d.resumeRamps(live, time.Now())
 	}
 	if err := d.Host.SetSysctls(Sysctls(d.config)); err != nil {
 		if !takeover {

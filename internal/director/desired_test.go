@@ -181,10 +181,11 @@ func TestSysctls(t *testing.T) {
 		{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"},
 	}
 	forwarding := netif.Sysctl{Path: "net/ipv4/conf/eth0/forwarding", Value: "1"}
-	dr, nat, none, vmac := pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1"), vmacConfig("lvs1")
+	tunnels := netif.Sysctl{Path: "net/ipv4/vs/pmtu_disc", Value: "1"}
+	dr, nat, tun, none, vmac := pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1"), pairConfig("lvs1"), vmacConfig("lvs1")
 	vmac.Services = nil
 	below := []netif.Sysctl{{Path: "net/ipv4/conf/eth0/arp_ignore", Value: "1"}, {Path: "net/ipv4/conf/eth0/arp_announce", Value: "2"}}
-	nat.Services[0].Forward = "nat"
+	nat.Services[0].Forward, tun.Services[0].Forward = "nat", "tun"
 	none.Services = nil
 	for name, c := range map[string]struct {
 		config *config.Config
@@ -192,6 +193,7 @@ func TestSysctls(t *testing.T) {
 	}{
 		"dr":          {dr, slices.Concat(redirects, connections)},
 		"nat":         {nat, slices.Concat(redirects, connections, []netif.Sysctl{forwarding})},
+		"tun":         {tun, slices.Concat(redirects, connections, []netif.Sysctl{tunnels})},
 		"no services": {none, nil},
 		"virtual MAC": {vmac, below},
 	} {

@@ -64,3 +64,10 @@ func (r ramp) next(m member, now time.Time) time.Time {
 	steps := time.Duration(r.step(m, now) + 1)
 	return since.Add((steps*r.length + rampSteps - 1) / rampSteps)
 }
+
+// age is how long a member has been ramping that has the given part of its full
+// weight, within one step.
+func (r ramp) age(weight, full uint32) time.Duration {
+	step := time.Duration(uint64(weight)*rampSteps/uint64(full)) - 1
+	return max(0, (step*r.length+rampSteps-1)/rampSteps)
+}

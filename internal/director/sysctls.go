@@ -43,6 +43,11 @@ func Sysctls(cfg *config.Config) []netif.Sysctl {
 	// a port that is used again sends new connections there.
 	out = append(out, netif.Sysctl{Path: "net/ipv4/vs/expire_quiescent_template", Value: "1"},
 		netif.Sysctl{Path: "net/ipv4/vs/conn_reuse_mode", Value: "1"})
+	// What does not fit into a tunnel is refused with the size that does, instead of
+	// being cut into fragments, which many networks drop.
+	if slices.ContainsFunc(cfg.Services, func(s config.Service) bool { return s.Forward == "tun" }) {
+		out = append(out, netif.Sysctl{Path: "net/ipv4/vs/pmtu_disc", Value: "1"})
+	}
 	// Replies of NAT real servers come in by an interface that holds their
 	// gateway address. The interface's own switch forwards them; the global one
 	// would change every interface and could not be restored exactly.

@@ -3,11 +3,13 @@ package director
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/control"
+	"github.com/haldir-lb/haldir/internal/journal"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
@@ -96,6 +98,9 @@ func (a *applier) drifted(now time.Time, result ipvsctl.Result) {
 	for _, op := range result.Ops[:min(driftShown, len(result.Ops))] {
 		a.drift.Repairs = append(a.drift.Repairs, op.String())
 	}
+	a.happened(journal.Event{
+		At: now, Kind: journal.KindDrift, Subject: "ipvs", To: "undone", Detail: fmt.Sprintf("%d operations, the first %s", len(result.Ops), result.Ops[0]),
+	})
 	a.log.Warn("another program had changed the IPVS table; it is as desired again",
 		"operations", len(result.Ops), "first", result.Ops[0].String())
 }

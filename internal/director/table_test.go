@@ -50,8 +50,12 @@ func TestDriftIsNoticedShownAndUndone(t *testing.T) {
 				defer n.end()
 				settle(2 * sweepEvery)
 				n.host.did()
+				_, last := n.events(0)
 				meddle(t, n.host, c.op(n.host))
 				settle(2 * driftEvery)
+				if lines, _ := n.events(last); len(lines) != 1 || !strings.HasPrefix(lines[0], "drift ipvs: undone") || !strings.Contains(lines[0], strings.TrimPrefix(c.want[0], "ipvs ")) {
+					t.Errorf("the journal has %q, want one drift with its first repair", lines)
+				}
 				got := n.host.did()
 				for _, want := range c.want {
 					if !slices.Contains(got, want) {

@@ -22,12 +22,13 @@ const (
 	KindProcess    Kind = "process"     // a process died and was restarted
 	KindSplitBrain Kind = "split-brain" // a second master was noticed, or is gone
 	KindAddress    Kind = "address"     // somebody else removed an address of ours
+	KindDrift      Kind = "drift"       // somebody else changed the IPVS table, which was undone
 	KindPool       Kind = "pool"        // the real servers of a service are too few, or enough again
 	KindOperator   Kind = "operator"    // somebody asked for something
 )
 
 // Kinds lists all.
-var Kinds = []Kind{KindStart, KindStop, KindTransition, KindHealth, KindReload, KindProcess, KindSplitBrain, KindAddress, KindPool, KindOperator}
+var Kinds = []Kind{KindStart, KindStop, KindTransition, KindHealth, KindReload, KindProcess, KindSplitBrain, KindAddress, KindDrift, KindPool, KindOperator}
 
 // Event is one thing that happened.
 type Event struct {
