@@ -30,4 +30,14 @@ func renderSync(b *strings.Builder, s *control.SyncStatus, p paint) {
 		}
 		fmt.Fprintf(b, "  %d connections seen here, %d learned from others%s\n", c.Own, c.Learned, more)
 	}
+	for _, o := range s.Others {
+		more := ""
+		if o.More {
+			more = " and more"
+		}
+		fmt.Fprintf(b, "  %s has learned %d%s, and seen %d itself, %s ago\n", o.Node, o.Learned, more, o.Own, short(o.Age.Duration()))
+	}
+	if len(s.Others) == 0 {
+		fmt.Fprintf(b, "  %s\n", p.middle("unknown what the other director has: it tells nothing of it"))
+	}
 }

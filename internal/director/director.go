@@ -87,6 +87,7 @@ type Director struct {
 	pools     map[ipvsctl.ServiceKey]Pool
 	again     <-chan time.Time // the next step of a pool; nil is none
 	carrier   map[string]bool  // by interface; absent is unknown
+	counting  counting
 
 	table     ipvsctl.Table // desired last
 	overrides overrides
@@ -206,6 +207,7 @@ func (d *Director) Run(ctx context.Context, orphaned <-chan struct{}, reload <-c
 	if err == nil {
 		d.parts.Go(func() { d.watchDrains(background) })
 		d.parts.Go(func() { d.keepBelief(background) })
+		d.parts.Go(func() { d.counting.run(background, d.Host, d.synchronises) })
 		d.Ready()
 		err = d.loop(ctx, orphaned, reload, ended)
 	}

@@ -84,7 +84,7 @@ func (d *Director) serves() []netip.Addr {
 	var all []netip.Addr
 	for _, s := range d.config.Services {
 		for _, real := range s.Real {
-			if own[real.Address] && !slices.Contains(all, real.Address) && len(all) < peer.MaxServes {
+			if own[real.Address] && !real.Local() && !slices.Contains(all, real.Address) && len(all) < peer.MaxServes {
 				all = append(all, real.Address)
 			}
 		}
@@ -95,7 +95,7 @@ func (d *Director) serves() []netip.Addr {
 func (d *Director) message(now time.Time) peer.Message {
 	m := peer.Message{
 		Node: d.config.Node, Run: d.peers.run, Seq: d.peers.seq, Release: d.Release, Config: d.config.Digest,
-		Targets: len(d.probes.users), Serves: d.serves(),
+		Targets: len(d.probes.users), Serves: d.serves(), Connections: d.counting.told(now),
 	}
 	x := d.index()
 	m.Routers = make([]peer.Router, 0, len(x.routers))

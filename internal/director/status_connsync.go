@@ -50,7 +50,7 @@ func (v *view) syncStatus() *control.SyncStatus {
 	if len(desired) == 0 {
 		return nil
 	}
-	out := &control.SyncStatus{Interface: v.config.Sync.Interface, ID: v.config.Sync.ID, Connections: v.counts}
+	out := &control.SyncStatus{Interface: v.config.Sync.Interface, ID: v.config.Sync.ID, Connections: v.counts, Others: v.othersConnections()}
 	if v.syncs != nil || v.syncErr == nil {
 		runs := func(want ipvsctl.SyncDaemon) *bool {
 			there := slices.ContainsFunc(v.syncs, func(d ipvsctl.SyncDaemon) bool { return d.Same(want) })

@@ -13,6 +13,8 @@ const (
 	maxPages = 16
 	// MaxServes is how many addresses of its own a director tells.
 	MaxServes = 8
+	// maxAgo is how old a count of connections may be, in milliseconds.
+	maxAgo = 3_600_000
 	// maxText bounds each text of a message that arrives.
 	maxText = 256
 )
@@ -111,6 +113,8 @@ func decode(data []byte) (page, error) {
 		return page{}, fmt.Errorf("reading a peer's message: page %d of %d", p.Page, p.Pages)
 	case len(p.Serves) > MaxServes:
 		return page{}, fmt.Errorf("reading a peer's message: %d addresses of its own, at most %d are legal", len(p.Serves), MaxServes)
+	case p.Connections != nil && (p.Connections.Ago < 0 || p.Connections.Ago > maxAgo):
+		return page{}, fmt.Errorf("reading a peer's message: connections counted %d ms ago", p.Connections.Ago)
 	case p.Node == "" || p.Run == "":
 		return page{}, errors.New("reading a peer's message: it does not say whose it is")
 	}

@@ -26,8 +26,20 @@ type Message struct {
 	// Targets is how many things are checked; NotUp lists those that are not up.
 	Targets int     `json:"targets"`
 	NotUp   []NotUp `json:"not_up,omitempty"`
+	// Connections counts the sender's; absent if it does not synchronise them, or could
+	// not count them lately.
+	Connections *Connections `json:"connections,omitempty"`
 	// Partial is set where the lists had to be cut.
 	Partial bool `json:"partial,omitempty"`
+}
+
+// Connections counts what a director has in its kernel's table.
+type Connections struct {
+	Own     uint32 `json:"own"`     // that it saw itself
+	Learned uint32 `json:"learned"` // that others told it of
+	// More is set where the count ended early, since the table is large.
+	More bool  `json:"more,omitempty"`
+	Ago  int64 `json:"ago_ms"` // when they were counted, before the message
 }
 
 // Router is one virtual router of the sender.
