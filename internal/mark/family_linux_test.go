@@ -1,7 +1,10 @@
 package mark
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +66,14 @@ func TestPacketsOfIPv6AreMarked(t *testing.T) {
 		}
 		set(t, true)
 	})
+}
+
+func TestAKernelWithoutNftablesIsNamed(t *testing.T) {
+	err := explain(fmt.Errorf("listing: %w", unix.EPROTONOSUPPORT))
+	if !errors.Is(err, unix.EPROTONOSUPPORT) || !strings.Contains(err.Error(), "modprobe nf_tables") {
+		t.Errorf("explain = %v, want the module and the cause", err)
+	}
+	if err := explain(unix.EPERM); err != unix.EPERM {
+		t.Errorf("explain(EPERM) = %v, want it as it is", err)
+	}
 }

@@ -50,7 +50,7 @@ func (f family) own() *nftables.Table { return &nftables.Table{Family: f.table, 
 func Set(_ context.Context, rules []Rule) (changed bool, err error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return false, fmt.Errorf("marking packets: %w", err)
+		return false, fmt.Errorf("marking packets: %w", explain(err))
 	}
 	for _, f := range families {
 		one, err := f.set(conn, canonical(ofFamily(rules, f.six)))
@@ -63,7 +63,7 @@ func Set(_ context.Context, rules []Rule) (changed bool, err error) {
 		return false, nil
 	}
 	if err := conn.Flush(); err != nil {
-		return false, fmt.Errorf("setting the rules that mark packets: %w", err)
+		return false, fmt.Errorf("setting the rules that mark packets: %w", explain(err))
 	}
 	return true, nil
 }
@@ -76,7 +76,7 @@ func (f family) set(conn *nftables.Conn, rules []Rule) (changed bool, err error)
 	case absent(err) && len(rules) == 0:
 		return false, nil
 	case err != nil && !errors.Is(err, unix.ENOENT):
-		return false, fmt.Errorf("reading the rules that mark packets: %w", err)
+		return false, fmt.Errorf("reading the rules that mark packets: %w", explain(err))
 	case err == nil && len(rules) > 0 && slices.EqualFunc(there, rules, same):
 		return false, nil
 	}
@@ -93,8 +93,18 @@ func (f family) set(conn *nftables.Conn, rules []Rule) (changed bool, err error)
 }
 
 // absent reports whether there is no table of ours, or no such family at all.
-func absent(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+func absent(err error) bool { return errors.Is(err, unix.ENOENT) || unsupported(err) }
+
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
+}
+
+// explain says the remedy where the kernel lacks what marking takes.
+func explain(err error) error {
+	if unsupported(err) {
+		return fmt.Errorf("this kernel has no nftables (load it with \"modprobe nf_tables\", in a container on the host): %w", err)
+	}
+	return err
 }
 
 func same(a, b Rule) bool {
