@@ -3,8 +3,10 @@ package director
 import (
 	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"github.com/haldir-lb/haldir/internal/config"
+	"github.com/haldir-lb/haldir/internal/netif"
 	"github.com/haldir-lb/haldir/ipvsctl"
 )
 
@@ -47,4 +49,28 @@ func TestTheDirectorIsTheSorryServerOfBothFamilies(t *testing.T) {
 	if s.Pool.Sorry.Address != netip.MustParseAddr("127.0.0.1") {
 		t.Errorf("the service itself was changed: %v", s.Pool.Sorry)
 	}
+}
+
+// TestTheLoopbackAddressIsNoServerOfAnotherDirector: each director has one of its
+// own, which must not rest because another has it too.
+func TestTheLoopbackAddressIsNoServerOfAnotherDirector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here := netip.MustParseAddr("127.0.0.1")
+		n := alone(t, func(n *node) {
+			n.config = pairConfig("lvs1")
+			n.config.Services[0].Real[0].Address = here
+			for _, prefix := range []string{"127.0.0.1/8", "192.0.2.12/24"} {
+				n.host.addresses = append(n.host.addresses, netif.PresentAddress{Address: netif.Address{Interface: "x", Prefix: netip.MustParsePrefix(prefix)}})
+			}
+		})
+		defer n.end()
+		settle(election)
+		var serves []netip.Addr
+		if err := n.director.do(t.Context(), func() { serves = n.director.serves() }); err != nil {
+			t.Fatal(err)
+		}
+		if len(serves) != 1 || serves[0] != netip.MustParseAddr("192.0.2.12") {
+			t.Errorf("it tells the others that it serves at %v, want its real address alone", serves)
+		}
+	})
 }
