@@ -289,10 +289,14 @@ func (d *Director) follow() {
 // note takes note of what the speaker says of a router; follow has the host follow.
 func (d *Director) note(t vrrp.Transition) {
 	d.noted = true
-	if t.Reason != vrrp.ReasonRival { // which is no change of the role
+	before := d.roles[t.Router]
+	// A rival is no change of the role, unless what came before is not known here.
+	if t.Reason != vrrp.ReasonRival || before.State != t.To {
 		d.moved = append(d.moved, t.Router)
 	}
-	before := d.roles[t.Router]
+	if t.Reason == vrrp.ReasonRival {
+		t.From = before.State
+	}
 	role := Role{
 		State: t.To, Master: t.Master, Since: t.At, Epoch: t.At, Reason: t.Reason, Interval: t.MasterInterval, Ceded: t.Ceded, Displaced: t.Displaced,
 		Decided: before.Decided || decides(t.To, t.Master, t.Reason),
