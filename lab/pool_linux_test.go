@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ address = "%[3]s"
 [[service.real]]
 address = "%[4]s"
 `, spec.VIP(), heldPort, host(ipv4.segment, hostReal), host(ipv4.segment, hostReal+1), host(ipv4.segment, hostReal+2),
-		markedPorts[0], markedPorts[1])
+		markedPorts[0], markedPorts[1]) + tableServices(spec)
 	return spec
 }
 
@@ -134,7 +135,7 @@ func TestPersistenceDrainAndSorryServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx := bound(t, 2*patience)
+	ctx := bound(t, 4*patience)
 	must(c.StartServers(ctx))
 	greeters := make(map[string]net.Listener) // of the held service
 	for _, n := range c.Nodes(KindReal) {
@@ -146,6 +147,7 @@ func TestPersistenceDrainAndSorryServer(t *testing.T) {
 		}
 	}
 	d1 := c.Node("d1")
+	hidden, back := hideScheduler(t)
 	must(d1.StartDirector())
 	_, err := d1.AwaitState(ctx, "master")
 	must(err)
@@ -240,7 +242,8 @@ func TestPersistenceDrainAndSorryServer(t *testing.T) {
 	must(c.callUntil(ctx, "the sorry server", func(by string) bool { return by == "rs3" }))
 	status, err := d1.Status(ctx)
 	must(err)
-	if pool := status.Services[len(status.Services)-2].Pool; pool.State != "sorry" || pool.Up != 0 {
+	i := slices.IndexFunc(status.Services, func(s control.ServiceStatus) bool { return s.Name == "held" })
+	if pool := status.Services[i].Pool; pool.State != "sorry" || pool.Up != 0 {
 		t.Errorf("the pool is %+v, want the sorry server at work", pool)
 	}
 	if server := order("undrain", "held", address); len(server.Overrides) != 0 {
@@ -250,4 +253,5 @@ func TestPersistenceDrainAndSorryServer(t *testing.T) {
 	if out, err := d1.Haldir(ctx, "drain", "held", "192.0.2.99", "--run-dir", d1.RunDir()); err == nil {
 		t.Errorf("a server that is not there was drained: %s", out)
 	}
+	tableStory(ctx, t, c, hidden, back)
 }
