@@ -3,7 +3,10 @@ package director
 import (
 	"encoding/json"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/haldir-lb/haldir/internal/process"
@@ -53,4 +56,30 @@ func TestTransitionsThatCameTogetherAreFollowedInOneStep(t *testing.T) {
 	if got := d.applier.pending; got == nil || len(got.desired.Addresses) != 1 {
 		t.Errorf("the host is to have %+v, want the address of the last role", got)
 	}
+}
+
+// A link keeps the newest message of a router alone, so news of a role may have
+// replaced the change that came before it.
+func TestNewsOfARoleThatWasNotHeardOfIsAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := running(t)
+		defer n.end()
+		_, last := n.events(0)
+		heard := func(from, to vrrp.State, reason vrrp.Reason) {
+			v := vrrp.Transition{Router: "edge", From: from, To: to, Reason: reason, At: time.Now(), Master: netip.MustParseAddr("192.0.2.2")}
+			if err := n.director.do(t.Context(), func() {
+				n.director.note(v)
+				n.director.follow()
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heard(vrrp.Master, vrrp.Backup, vrrp.ReasonHigherPriority)
+		heard(vrrp.Master, vrrp.Master, vrrp.ReasonRival)
+		settle(time.Second)
+		lines, _ := n.events(last)
+		if want := "transition edge: backup to master (second master heard, staying master)"; !slices.Contains(lines, want) {
+			t.Errorf("events %q, want %q among them", lines, want)
+		}
+	})
 }
