@@ -48,6 +48,8 @@ type ARPOwner struct {
 	Answers     int    // to probes
 	Gratuitous  int    // announcements that nobody asked for
 	First, Last time.Time
+	// LastAnswer and LastGratuitous are zero where there was none.
+	LastAnswer, LastGratuitous time.Time
 }
 
 // ARPConflict is a probe with several answers.
@@ -160,8 +162,10 @@ func (w *ARPWatch) note(mac net.HardwareAddr, asked bool) {
 	o.Last = now
 	if asked {
 		o.Answers++
+		o.LastAnswer = now
 	} else {
 		o.Gratuitous++
+		o.LastGratuitous = now
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/haldir-lb/haldir/internal/process"
 	"github.com/haldir-lb/haldir/lab/guest"
+	"github.com/haldir-lb/haldir/lab/traffic"
 )
 
 // kills is how often each process is killed.
@@ -97,12 +98,16 @@ func (p *pair) takeover(what string, got time.Duration) {
 func TestTheBackupTakesOverFromACrashedMachine(t *testing.T) {
 	spec := DefaultSpec(ForwardNone)
 	spec.Lab.IPv6 = true
-	crashAndReturn(newPair(t, spec))
+	p := newPair(t, spec)
+	check := p.crashes()
+	check(p.reports())
 }
 
-// crashAndReturn crashes the master and brings it back, under load.
-func crashAndReturn(p *pair) {
+// crashes has the master crash and return, under load.
+func (p *pair) crashes() func([]traffic.Report) {
 	p.t.Helper()
+	p.watchARP()
+	p.mark("crash")
 	p.must(p.d1.Crash())
 	after := p.answerers()
 	if p.Spec.Lab.Forward == ForwardNone {
@@ -118,16 +123,17 @@ func crashAndReturn(p *pair) {
 	p.holds(p.d1)
 	p.mark("end")
 	p.served(p.answerers()...)
-	reports := p.reports()
-	for _, stream := range p.udpStreams() {
-		p.takeover("outage by the crash", p.report(reports, stream, "test").Gap.Duration)
-		if r := p.report(reports, stream, "return"); r.Gap.Duration > allowance {
-			p.t.Errorf("%s: gap when the better node came back = %v, want at most %v", stream, r.Gap.Duration, allowance)
-		}
-		p.clean(p.report(reports, stream, "end"))
-	}
 	// The lesser master lets go when it has heard the better one.
 	p.owners(allowance, "d1", "d2")
+	return func(reports []traffic.Report) {
+		for _, stream := range p.udpStreams() {
+			p.takeover(stream+": outage by the crash", p.report(reports, stream, "crash").Gap.Duration)
+			if r := p.report(reports, stream, "return"); r.Gap.Duration > allowance {
+				p.t.Errorf("%s: gap when the better node came back = %v, want at most %v", stream, r.Gap.Duration, allowance)
+			}
+			p.clean(p.report(reports, stream, "end"))
+		}
+	}
 }
 
 func TestADeadNodesAddressIsTakenAwayBeforeAnythingElse(t *testing.T) {

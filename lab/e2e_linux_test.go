@@ -27,6 +27,14 @@ func forwarded(forward string) Spec {
 	return spec
 }
 
+// dual is such a lab with both families, which share the load.
+func dual(forward string) Spec {
+	spec := forwarded(forward)
+	spec.Lab.IPv6 = true
+	spec.Client.UDP, spec.Client.TCP = spec.Client.UDP/2, spec.Client.TCP/2
+	return spec
+}
+
 // forEachForward runs a story with every way of forwarding.
 func forEachForward(t *testing.T, story func(*testing.T, string)) {
 	testenv.IPVS(t)
@@ -35,34 +43,53 @@ func forEachForward(t *testing.T, story func(*testing.T, string)) {
 	}
 }
 
-func TestRequestsAreForwarded(t *testing.T) {
+// TestServicesInEveryWayOfForwarding is one story a way, in both families at once:
+// requests and replies take their paths, a real server dies and returns, the
+// director crashes and returns.
+func TestServicesInEveryWayOfForwarding(t *testing.T) {
 	forEachForward(t, func(t *testing.T, forward string) {
-		p := newPair(t, forwarded(forward))
-		for _, n := range p.Nodes(KindReal) {
-			p.must(n.VerifyRealServer(bound(t, patience)))
+		p := newPair(t, dual(forward))
+		checks := []func([]traffic.Report){p.forwards(), p.losesRealServer(), p.crashes()}
+		reports := p.reports()
+		for _, check := range checks {
+			check(reports)
 		}
-		replies, err := p.WatchReplies(p.Spec.VIP())
+	})
+}
+
+// forwards watches the phase "test", in which all is well.
+func (p *pair) forwards() func([]traffic.Report) {
+	p.t.Helper()
+	for _, n := range p.Nodes(KindReal) {
+		p.must(n.VerifyRealServer(bound(p.t, patience)))
+	}
+	for _, vip := range p.Spec.VIPs() {
+		replies, err := p.WatchReplies(vip)
 		p.must(err)
 		p.served("rs1", "rs2")
 		origins, err := replies.Stop()
 		p.must(err)
 		p.replyPath(origins)
-
-		reports := p.reports()
-		udp := p.report(reports, "udp", "test")
-		p.clean(udp)
-		p.clean(p.report(reports, "tcp", "test"))
-		p.hops(udp)
-		// Real servers that hold the address on lo or tunl0 stay silent.
-		p.owners(0, "d1")
-		for _, n := range p.Nodes(KindReal) {
-			has, err := n.Has(p.Spec.VIP())
+	}
+	// Real servers that hold the address on lo or tunl0 stay silent.
+	p.owners(0, "d1")
+	for _, n := range p.Nodes(KindReal) {
+		for _, vip := range p.Spec.VIPs() {
+			has, err := n.Has(vip)
 			p.must(err)
-			if has != (forward != ForwardNAT) {
-				t.Errorf("%s has the virtual address = %v with %s", n.Name, has, forward)
+			if has != (p.Spec.Lab.Forward != ForwardNAT) {
+				p.t.Errorf("%s has %s = %v with %s", n.Name, vip, has, p.Spec.Lab.Forward)
 			}
 		}
-	})
+	}
+	return func(reports []traffic.Report) {
+		for _, stream := range p.Spec.streams() {
+			p.clean(p.report(reports, stream, "test"))
+		}
+		for _, stream := range p.udpStreams() {
+			p.hops(p.report(reports, stream, "test"))
+		}
+	}
 }
 
 // replyPath checks which stations put the replies on the segment: the real
@@ -101,50 +128,44 @@ func (p *pair) hops(r traffic.Report) {
 	}
 }
 
-func TestTheServiceSurvivesACrashedDirector(t *testing.T) {
-	forEachForward(t, func(t *testing.T, forward string) {
-		crashAndReturn(newPair(t, forwarded(forward)))
-	})
-}
-
-func TestADeadRealServerLeavesThePoolAndReturns(t *testing.T) {
-	forEachForward(t, func(t *testing.T, forward string) {
-		p := newPair(t, forwarded(forward))
-		rs1 := p.Node("rs1")
-		p.must(rs1.Cut())
-		p.must(p.d1.AwaitPool(bound(t, patience), 1))
-		p.calm()
-		p.mark("without")
-		p.served("rs2")
-		p.mark("return")
-		p.must(rs1.Restore())
-		p.served("rs1", "rs2")
-		p.mark("end")
-		p.served("rs1", "rs2")
-		reports := p.reports()
-
-		death := p.report(reports, "udp", "test")
-		if len(death.Episodes) == 0 {
-			t.Fatal("nothing was lost: the real server was not dead")
+// losesRealServer has rs1 die and return.
+func (p *pair) losesRealServer() func([]traffic.Report) {
+	p.t.Helper()
+	p.watchARP()
+	rs1 := p.Node("rs1")
+	p.mark("death")
+	p.must(rs1.Cut())
+	p.must(p.d1.AwaitPool(bound(p.t, patience), 1))
+	p.calm()
+	p.mark("without")
+	p.served("rs2")
+	p.mark("its return")
+	p.must(rs1.Restore())
+	p.served("rs1", "rs2")
+	p.owners(0, "d1")
+	return func(reports []traffic.Report) {
+		for _, stream := range p.udpStreams() {
+			death := p.report(reports, stream, "death")
+			if len(death.Episodes) == 0 {
+				p.t.Fatalf("%s: nothing was lost: the real server was not dead", stream)
+			}
+			first, last := death.Episodes[0], death.Episodes[len(death.Episodes)-1]
+			trouble := last.Start.Add(last.Duration).Sub(first.Start)
+			if most := p.Spec.RemovalFloor() + allowance; trouble > most {
+				p.t.Errorf("%s: requests were lost for %v, want at most %v", stream, trouble, most)
+			}
+			// One in two goes to the dead one, none of the others is harmed.
+			if others := death.Server("rs2").Answered; others < death.Failed() {
+				p.t.Errorf("%s: %d requests were lost and rs2 answered %d, want it to do its half", stream, death.Failed(), others)
+			}
+			for _, phase := range []string{"without", "its return"} {
+				p.clean(p.report(reports, stream, phase))
+			}
+			if n := p.report(reports, stream, "without").Server("rs1").Answered; n != 0 {
+				p.t.Errorf("%s: while it was dead rs1 answered %d", stream, n)
+			}
 		}
-		first, last := death.Episodes[0], death.Episodes[len(death.Episodes)-1]
-		trouble := last.Start.Add(last.Duration).Sub(first.Start)
-		if most := p.Spec.RemovalFloor() + allowance; trouble > most {
-			t.Errorf("requests were lost for %v, want at most %v", trouble, most)
-		}
-		// One in two goes to the dead one, none of the others is harmed.
-		if others := death.Server("rs2").Answered; others < death.Failed() {
-			t.Errorf("%d requests were lost and rs2 answered %d, want it to do its half", death.Failed(), others)
-		}
-		for _, phase := range []string{"without", "return", "end"} {
-			p.clean(p.report(reports, "udp", phase))
-		}
-		without := p.report(reports, "udp", "without")
-		if without.Server("rs1").Answered != 0 {
-			t.Errorf("while it was dead rs1 answered %d", without.Server("rs1").Answered)
-		}
-		p.owners(0, "d1")
-	})
+	}
 }
 
 func TestACrashOfOneProcessIsNoEventWithIPVS(t *testing.T) {

@@ -13,6 +13,29 @@ func (p *pair) api(n *Node) *control.Client {
 	return control.NewClient(filepath.Join(n.RunDir(), control.SocketName))
 }
 
+// lastWord ends the ARP watch after a planned hand-over and checks that caches end
+// with the successor, whoever answered while both had the address: it announced
+// itself after the last answer of the one that let go.
+func (p *pair) lastWord(successor, former *Node) {
+	p.t.Helper()
+	report, err := p.arp.Stop()
+	p.must(err)
+	p.arp = nil
+	owners := make(map[string]ARPOwner)
+	for _, o := range report.Owners {
+		owners[o.Node] = o
+	}
+	if owners[former.Name].Answers == 0 || owners[successor.Name].Gratuitous == 0 {
+		p.t.Fatalf("ARP of the hand-over: %+v, want answers by %s and announcements by %s", report.Owners, former.Name, successor.Name)
+	}
+	if last, said := owners[former.Name].LastAnswer, owners[successor.Name].LastGratuitous; !said.After(last) {
+		p.t.Errorf("%s answered ARP %v after the last announcement of %s", former.Name, last.Sub(said), successor.Name)
+	}
+	if len(owners) != 2 {
+		p.t.Errorf("ARP of the hand-over: %+v, want %s and %s alone", report.Owners, former.Name, successor.Name)
+	}
+}
+
 func TestAFailoverOnRequestLosesNothing(t *testing.T) {
 	spec := DefaultSpec(ForwardNone)
 	spec.Lab.IPv6 = true
@@ -33,6 +56,8 @@ func TestAFailoverOnRequestLosesNothing(t *testing.T) {
 		t.Errorf("handed over to %s, want %s", got, p.d2.Address)
 	}
 	p.served("d2")
+	p.calm()
+	p.lastWord(p.d2, p.d1)
 	p.mark("back")
 	result, err = p.api(p.d2).Failover(ctx, control.FailoverRequest{})
 	p.must(err)

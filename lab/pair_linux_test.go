@@ -45,10 +45,20 @@ func newPair(t *testing.T, spec Spec) *pair {
 	p.client, err = c.StartClient(ctx, nil)
 	p.must(err)
 	p.calm()
-	p.arp, err = c.WatchARP(spec.VIP(), 20*time.Millisecond)
-	p.must(err)
+	p.watchARP()
 	p.mark("test")
 	return p
+}
+
+// watchARP begins to ask who has the virtual address, unless that goes on.
+func (p *pair) watchARP() {
+	p.t.Helper()
+	if p.arp != nil {
+		return
+	}
+	var err error
+	p.arp, err = p.WatchARP(p.Spec.VIP(), 20*time.Millisecond)
+	p.must(err)
 }
 
 func (p *pair) must(err error) {
@@ -192,6 +202,7 @@ func (p *pair) owners(overlap time.Duration, want ...string) {
 	p.t.Helper()
 	report, err := p.arp.Stop()
 	p.must(err)
+	p.arp = nil
 	if n := len(report.Conflicts); n > 0 {
 		if both := report.Conflicts[n-1].At.Sub(report.Conflicts[0].At); overlap == 0 || both > overlap {
 			p.t.Errorf("two stations answered ARP for the address over %v, want %v at most: %v", both, overlap, report.Conflicts)

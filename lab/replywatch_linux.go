@@ -28,23 +28,44 @@ type Origin struct {
 	TTL  uint8
 }
 
-// Offsets in an Ethernet frame with an IPv4 packet.
-const (
-	offsetSourceMAC = 6
-	offsetTTL       = 22
-	offsetSource    = 26
-	offsetEnd       = 34
+// offsetSourceMAC is of an Ethernet frame.
+const offsetSourceMAC = 6
+
+// format says where things are in an Ethernet frame with a packet of one family.
+type format struct {
+	etherType        int
+	ttl, source, end int
+}
+
+var (
+	format4 = format{etherType: 0x0800, ttl: 22, source: 26, end: 34}
+	format6 = format{etherType: 0x86dd, ttl: 21, source: 22, end: 54}
 )
 
 // WatchReplies begins to count.
 func (c *Cluster) WatchReplies(source netip.Addr) (*ReplyWatch, error) {
-	b := source.As4()
-	filter, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: offsetSource, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(b[:]), SkipTrue: 1},
-		bpf.RetConstant{Val: offsetEnd},
-		bpf.RetConstant{Val: 0},
-	})
+	f := format4
+	if source.Is6() {
+		f = format6
+	}
+	var program []bpf.Instruction
+	for at, b := 0, source.AsSlice(); at < len(b); at += 4 {
+		program = append(program,
+			bpf.LoadAbsolute{Off: uint32(f.source + at), Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(b[at:]), SkipTrue: 1},
+			bpf.RetConstant{Val: 0},
+		)
+	}
+	if source.Is6() {
+		// What it says by ICMPv6, such as neighbour advertisements, is no reply.
+		const nextHeader, icmpv6 = 20, 58
+		program = append(program,
+			bpf.LoadAbsolute{Off: nextHeader, Size: 1},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: icmpv6, SkipTrue: 1},
+			bpf.RetConstant{Val: 0},
+		)
+	}
+	filter, err := bpf.Assemble(append(program, bpf.RetConstant{Val: uint32(f.end)}))
 	if err != nil {
 		return nil, fmt.Errorf("assembling a filter: %w", err)
 	}
@@ -54,8 +75,7 @@ func (c *Cluster) WatchReplies(source netip.Addr) (*ReplyWatch, error) {
 		if err != nil {
 			return err
 		}
-		const protocolIPv4 = 0x0800
-		w.conn, err = packet.Listen(ifi, packet.Raw, protocolIPv4, &packet.Config{Filter: filter})
+		w.conn, err = packet.Listen(ifi, packet.Raw, f.etherType, &packet.Config{Filter: filter})
 		return err
 	})
 	if err != nil {
@@ -63,15 +83,15 @@ func (c *Cluster) WatchReplies(source netip.Addr) (*ReplyWatch, error) {
 	}
 	go func() {
 		defer close(w.ended)
-		w.err = w.count(c)
+		w.err = w.count(c, f)
 	}()
 	return w, nil
 }
 
-func (w *ReplyWatch) count(c *Cluster) error {
-	var frame [offsetEnd]byte
+func (w *ReplyWatch) count(c *Cluster, f format) error {
+	frame := make([]byte, f.end)
 	for {
-		n, _, err := w.conn.ReadFrom(frame[:])
+		n, _, err := w.conn.ReadFrom(frame)
 		if err != nil {
 			select {
 			case <-w.stop:
@@ -80,11 +100,11 @@ func (w *ReplyWatch) count(c *Cluster) error {
 			}
 			return fmt.Errorf("listening on the router: %w", err)
 		}
-		if n < offsetEnd {
+		if n < f.end {
 			continue
 		}
 		mac := net.HardwareAddr(frame[offsetSourceMAC : offsetSourceMAC+6])
-		origin := Origin{Node: c.nodeOf(mac), TTL: frame[offsetTTL]}
+		origin := Origin{Node: c.nodeOf(mac), TTL: frame[f.ttl]}
 		if origin.Node == "" {
 			origin.Node = mac.String()
 		}
