@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -134,7 +135,7 @@ func (s *settings) preflight(ctx context.Context, cfg *config.Config) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, preflightBound)
 	defer cancel()
-	switch _, err := control.NewClient(socket).Status(bounded); {
+	switch err := ask(bounded, socket); {
 	case err == nil:
 		return fmt.Errorf("haldir runs already: it answers at %s", socket)
 	case !errors.Is(err, control.ErrNotRunning):
@@ -148,6 +149,22 @@ func (s *settings) preflight(ctx context.Context, cfg *config.Config) error {
 		}
 	}
 	return nil
+}
+
+// ask has whoever listens at an API socket answer. One that was killed hangs up in the
+// middle of it, and is asked again: it is gone then, or was replaced.
+func ask(ctx context.Context, socket string) error {
+	for {
+		_, err := control.NewClient(socket).Status(ctx)
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // program is the path of this very program, even after an upgrade has put
