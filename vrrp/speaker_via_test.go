@@ -14,7 +14,11 @@ import (
 func TestOnlyAMasterSpeaksFromTheVirtualMAC(t *testing.T) {
 	inBubble(t, func(w *world) {
 		via := map[string]map[uint8]string{"a": {}, "b": {}} // by host and priority
-		w.lan.Tap(func(f vrrptest.Frame) { via[f.From][f.Message[2]] = f.Via })
+		w.lan.Tap(func(f vrrptest.Frame) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			via[f.From][f.Message[2]] = f.Via
+		})
 		with := func(priority uint8) []vrrp.RouterConfig {
 			cfg := config(priority)
 			cfg.Via = "vr4.51.eth0"
@@ -44,7 +48,11 @@ func TestViaChangesWithoutATransition(t *testing.T) {
 	inBubble(t, func(w *world) {
 		last := ""
 		a := w.node("a", alpha)
-		w.lan.Tap(func(f vrrptest.Frame) { last = f.Via })
+		w.lan.Tap(func(f vrrptest.Frame) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			last = f.Via
+		})
 		a.Set([]vrrp.RouterConfig{config(255)}, nil)
 		time.Sleep(1500 * time.Millisecond)
 		w.took()
@@ -53,6 +61,8 @@ func TestViaChangesWithoutATransition(t *testing.T) {
 		a.Set([]vrrp.RouterConfig{cfg}, nil)
 		time.Sleep(time.Second)
 		w.want()
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if last != cfg.Via {
 			t.Errorf("the last advert went by %q, want %q", last, cfg.Via)
 		}

@@ -18,7 +18,9 @@ func TestConnectionsAreCountedForTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := synced(t)
 		defer n.end()
+		n.host.mu.Lock()
 		n.host.connections = []ipvsctl.Connection{{}, {Learned: true}, {Learned: true}}
+		n.host.mu.Unlock()
 		settle(2 * countEvery)
 		d := n.director
 		var got *peer.Connections

@@ -71,9 +71,9 @@ type Director struct {
 	operations chan struct{}
 
 	config     *config.Config
-	indexed    *index   // of config; see index
-	noted      bool     // transitions were noted, see follow
-	moved      []string // the routers whose roles changed thereby
+	indexed    *index // of config; see index
+	noted      bool   // transitions were noted, see follow
+	moved      []move // the roles that changed thereby
 	loaded     time.Time
 	lastReload *control.ReloadResult
 	retired    []leaver // not handed over yet

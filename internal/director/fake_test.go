@@ -224,7 +224,10 @@ func (h *fakeHost) Services(ctx context.Context, keys []ipvsctl.ServiceKey) (ipv
 }
 
 func (h *fakeHost) Connections(_ context.Context, fn func(ipvsctl.Connection) bool) error {
-	for _, c := range h.connections {
+	h.mu.Lock()
+	all := slices.Clone(h.connections)
+	h.mu.Unlock()
+	for _, c := range all {
 		if !fn(c) {
 			break
 		}

@@ -83,3 +83,30 @@ func TestNewsOfARoleThatWasNotHeardOfIsAChange(t *testing.T) {
 		}
 	})
 }
+
+// Who is told of a change is told its reason, whatever was said of the role meanwhile.
+func TestAChangeKeepsItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := running(t)
+		defer n.end()
+		var moved []move
+		if err := n.director.do(t.Context(), func() {
+			d := n.director
+			for _, v := range []vrrp.Transition{
+				{Router: "edge", From: vrrp.Master, To: vrrp.Backup, Reason: vrrp.ReasonHigherPriority},
+				{Router: "edge", From: vrrp.Backup, To: vrrp.Master, Reason: vrrp.ReasonMasterDown},
+				{Router: "edge", From: vrrp.Master, To: vrrp.Master, Reason: vrrp.ReasonRival, Master: netip.MustParseAddr("192.0.2.2")},
+			} {
+				v.At = time.Now()
+				d.note(v)
+			}
+			moved = slices.Clone(d.moved)
+			d.follow()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if want := []move{{"edge", vrrp.ReasonHigherPriority}, {"edge", vrrp.ReasonMasterDown}}; !slices.Equal(moved, want) {
+			t.Errorf("the changes are %v, want %v", moved, want)
+		}
+	})
+}

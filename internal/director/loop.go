@@ -281,9 +281,16 @@ func (d *Director) follow() {
 	}
 	moved, generation := d.moved, d.update()
 	d.noted, d.moved = false, nil
-	for _, router := range moved {
-		d.tellRole(router, generation)
+	for _, m := range moved {
+		d.tellRole(m.router, m.reason, generation)
 	}
+}
+
+// move is a change of a role. Its reason is kept because news of the role that it led
+// to may already be there.
+type move struct {
+	router string
+	reason vrrp.Reason
 }
 
 // note takes note of what the speaker says of a router; follow has the host follow.
@@ -292,7 +299,7 @@ func (d *Director) note(t vrrp.Transition) {
 	before := d.roles[t.Router]
 	// A rival is no change of the role, unless what came before is not known here.
 	if t.Reason != vrrp.ReasonRival || before.State != t.To {
-		d.moved = append(d.moved, t.Router)
+		d.moved = append(d.moved, move{t.Router, t.Reason})
 	}
 	if t.Reason == vrrp.ReasonRival {
 		t.From = before.State

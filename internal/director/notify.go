@@ -122,15 +122,15 @@ func (d *Director) configureNotifier(old *config.Config) {
 	}
 	d.notifier.Set(notifyHooks(d.config))
 	for _, v := range d.config.Routers() {
-		d.tellRole(v.Name, d.generation)
+		d.tellRole(v.Name, d.roles[v.Name].Reason, d.generation)
 	}
 }
 
 // tellRole tells what became of a router's block, and of its group, once the kernel
 // has followed to a generation.
-func (d *Director) tellRole(router string, generation uint64) {
+func (d *Director) tellRole(router string, reason vrrp.Reason, generation uint64) {
 	role, standing, block := d.roles[router], d.standings[router], config.Block(router)
-	e := notify.Event{Subject: notify.Subject{Name: block}, Reason: string(role.Reason), Detail: standing.Why, At: role.Since}
+	e := notify.Event{Subject: notify.Subject{Name: block}, Reason: string(reason), Detail: standing.Why, At: role.Since}
 	if state, ok := groupState(d.rolesOf(block)); ok {
 		e.State, e.Priority = state, standing.Priority
 		d.tell(e, generation)

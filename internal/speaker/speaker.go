@@ -155,8 +155,14 @@ func (s *server) state(ctx context.Context, kind string, id uint64) error {
 	return nil
 }
 
+// transition tells of a change of state, and of news about a state that goes on, which
+// does not replace the change.
 func (s *server) transition(t vrrp.Transition) {
-	if err := s.director.Send(KindTransition, t.Router, t); err != nil {
+	key := t.Router
+	if t.From == t.To {
+		key += " " + t.To.String()
+	}
+	if err := s.director.Send(KindTransition, key, t); err != nil {
 		s.log.Warn("telling the director about a transition", "router", t.Router, "error", err)
 	}
 }
