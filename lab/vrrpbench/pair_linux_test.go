@@ -2,6 +2,7 @@ package vrrpbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/haldir-lb/haldir/lab"
 	"github.com/haldir-lb/haldir/lab/traffic"
@@ -139,7 +141,11 @@ func (p *pair) reboot(i int) {
 			return err
 		}
 		address := net.IPNet{IP: p.Spec.VIP().AsSlice(), Mask: net.CIDRMask(24, 32)}
-		return netlink.AddrDel(link, &netlink.Addr{IPNet: &address})
+		// It may have seen that the carrier was gone before it was killed.
+		if err := netlink.AddrDel(link, &netlink.Addr{IPNet: &address}); !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return err
+		}
+		return nil
 	}))
 	p.start(i)
 	p.must(n.Restore())
