@@ -37,7 +37,7 @@ func newRole(role process.Role, run func(context.Context, *process.Inherited) er
 				return problem(err)
 			}
 			defer inherited.Close()
-			go process.StaySmall(ctx, role, newLogger(s.stderr, string(role)))
+			go process.StaySmall(ctx, role)
 			if err := run(ctx, inherited); err != nil {
 				return problem(err)
 			}

@@ -81,7 +81,7 @@ func (s *settings) run(ctx context.Context) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 
-	go process.StaySmall(ctx, process.Supervisor, log)
+	go process.StaySmall(ctx, process.Supervisor)
 	err = process.Run(ctx, process.Config{
 		Command: func(role process.Role) *exec.Cmd {
 			args := []string{internalCommand(role)}

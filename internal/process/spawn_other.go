@@ -18,8 +18,6 @@ func startScheduled(*exec.Cmd, bool) (refused, err error) { return nil, errors.E
 
 func scheduling(int) string { return "unknown" }
 
-func unmapProgram() error { return errors.ErrUnsupported }
-
 // Lock is there on Linux only.
 func Lock(dir string) (io.Closer, error) { return LockAs(dir, "") }
 

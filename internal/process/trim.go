@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"log/slog"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -23,8 +22,9 @@ const (
 // StaySmall keeps a process from holding memory that it needed once: what reading
 // the configuration and the start took, and what a takeover of many routers leaves.
 // It returns when ctx ends. What it does costs the speaker no deadline: nothing in
-// it stops the process for longer than a collection does.
-func StaySmall(ctx context.Context, role Role, log *slog.Logger) {
+// it stops the process for longer than a collection does. The program's own pages stay:
+// who takes them up again may wait for a disk, and adverts wait for nothing.
+func StaySmall(ctx context.Context, role Role) {
 	if role != Checker {
 		debug.SetGCPercent(collectAt)
 	}
@@ -36,9 +36,6 @@ func StaySmall(ctx context.Context, role Role, log *slog.Logger) {
 		}
 		if wait == settleAfter || idle() >= trimFrom {
 			debug.FreeOSMemory()
-		}
-		if err := unmapProgram(); err != nil {
-			log.Debug("giving back what is not used of the program", "error", err)
 		}
 	}
 }
